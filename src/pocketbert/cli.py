@@ -1,0 +1,196 @@
+"""The command line: one thin command per verb. It parses, calls, prints; what it calls is in ``pipeline``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from pocketbert import quiet
+from pocketbert.errors import GateBreach, PocketBertError
+from pocketbert.files import write_atomically
+from pocketbert.flags import Group, with_flags
+from pocketbert.recipe import Data, DistillStage, FinetuneStage, PretrainStage, Student, load_recipe
+
+app = typer.Typer(
+    help="Turn a BERT-family teacher into a small fast student, and measure what it kept.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+console = Console(stderr=True)
+out = Console()
+
+Json = Annotated[Path | None, typer.Option("--json", help="also write the result to this file", metavar="FILE")]
+Output = Annotated[Path, typer.Option("--output", help="the model directory to make", metavar="DIR")]
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="values to change, as key.path=value", metavar="[KEY=VALUE]…")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Walk a recipe from teacher to proven student.
+
+    Example: pocketbert run recipes/task.yaml teacher.model=./my-bert data.train=train.csv
+    """
+    from pocketbert import pipeline
+    from pocketbert.measure.card import render_card
+
+    loaded = load_recipe(recipe, overrides)
+    folder = Path(loaded.output or f"runs/{loaded.name}")
+    try:
+        report = pipeline.run(loaded, console=console)
+    except GateBreach as breach:
+        render_card(breach.report, out, folder)
+        _write(json, breach.report)
+        raise
+    render_card(report, out, folder)
+    _write(json, report)
+
+
+@app.command()
+@with_flags(Group(PretrainStage, "options"))
+def pretrain(output: Output, sections: dict[str, Any], json: Json = None) -> None:
+    """Make a BERT from text alone, its tokenizer included.
+
+    Example: pocketbert pretrain --corpus 'wiki/*.txt.zst' --layers 12 --hidden-size 256 --budget 3h --output teacher
+    """
+    from pocketbert import pipeline
+
+    _show_manifest(output, pipeline.pretrain(sections["options"], output, console=console), json)
+
+
+@app.command()
+@with_flags(Group(FinetuneStage, "options"), Group(Data, "data"))
+def finetune(
+    model: Annotated[str, typer.Argument(help="a model directory or hub name", metavar="MODEL")],
+    output: Output,
+    sections: dict[str, Any],
+    json: Json = None,
+) -> None:
+    """Train a model on the labels of a task: how a teacher comes to its head.
+
+    Example: pocketbert finetune teacher --task classification --train train.csv --epochs 3 --output teacher-reviews
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.finetune(sections["options"], model, output, sections["data"], console=console)
+    _show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(DistillStage, "options"), Group(Student, "student"), Group(Data, "data", optional="task"))
+def distill(
+    teacher: Annotated[str, typer.Argument(help="a model directory or hub name", metavar="TEACHER")],
+    output: Output,
+    sections: dict[str, Any],
+    json: Json = None,
+) -> None:
+    """Teach a student, on the rows of a task or (with --corpus) through the masked language model.
+
+    Example: pocketbert distill teacher-reviews --layers 6 --task classification --train train.csv --output student
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.distill(
+        sections["options"], teacher, sections["student"], output, sections["data"], console=console
+    )
+    _show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(Data, "data", rename={"test": "data"}))
+def evaluate(
+    model: Annotated[str, typer.Argument(help="a model directory or hub name", metavar="MODEL")],
+    sections: dict[str, Any],
+    json: Json = None,
+) -> None:
+    """Score a model on held-out rows, beside the majority class.
+
+    Example: pocketbert evaluate student --task classification --data test.csv
+    """
+    from pocketbert import pipeline
+
+    result = pipeline.evaluate(model, sections["data"])
+    table = Table(
+        "metric", "model", "majority class", title=f"{model} · {result.examples:,} rows", title_justify="left"
+    )
+    for name, value in result.metrics.items():
+        mark = " *" if name in result.deciding else ""
+        table.add_row(name + mark, f"{value:.4f}", f"{result.majority[name]:.4f}")
+    out.print(table)
+    out.print(
+        f"score (mean of *) {result.score:.4f}, 95 % interval {result.interval.low:.4f} to {result.interval.high:.4f}"
+    )
+    _say(result.notes)
+    _write(json, result)
+
+
+@app.command()
+@with_flags(Group(Data, "data", rename={"test": "data"}))
+def compare(
+    teacher: Annotated[str, typer.Argument(help="its model directory", metavar="TEACHER")],
+    student: Annotated[str, typer.Argument(help="its model directory", metavar="STUDENT")],
+    sections: dict[str, Any],
+    without_teacher: Annotated[
+        str | None, typer.Option(help="the same student trained on the labels alone", metavar="DIR")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Compare a student with its teacher: quality kept, size, speed, all measured now.
+
+    Example: pocketbert compare teacher-reviews student --task classification --data test.csv
+    """
+    from pocketbert import pipeline
+    from pocketbert.measure.card import render_card
+    from pocketbert.measure.comparison import Report
+
+    models: dict[Any, str] = {"teacher": teacher, "student": student}
+    if without_teacher:
+        models["without_teacher"] = without_teacher
+    result = pipeline.compare(models, sections["data"], name=Path(student).name)
+    render_card(Report(name=Path(student).name, tasks=[result.quality], sizes=result.sizes, speed=result.speed), out)
+    _say(result.notes)
+    _write(json, result)
+
+
+def main() -> None:
+    """Run the command line; mistakes end with one message and their exit code, without a traceback."""
+    quiet.quieten()
+    try:
+        app(standalone_mode=True)
+    except PocketBertError as error:
+        console.print(f"error: {error}", style="red" if console.is_terminal else "", markup=False, highlight=False)
+        sys.exit(error.exit_code)
+
+
+def _show_manifest(output: Path, manifest: Any, json: Path | None) -> None:
+    measured = {name: value for name, value in manifest.metrics.items() if value is not None}
+    width = max(map(len, measured), default=0)
+    out.print(f"{output}: made by {manifest.stage}", highlight=False)
+    for name, value in measured.items():
+        shown = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+        out.print(f"  {name.replace('_', ' '):<{width}}  {shown}", highlight=False)
+    _write(json, manifest)
+
+
+def _say(notes: list[str]) -> None:
+    for note in notes:
+        console.print(note, highlight=False)
+
+
+def _write(path: Path | None, result: BaseModel) -> None:
+    if path is not None:
+        write_atomically(path, result.model_dump_json(indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Knowledge distillation: signals, losses, objective, trainer, and the stages built from them."""

@@ -1,0 +1,74 @@
+"""Checkpoints that are either whole or not there, and asking a run to stop."""
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from pocketbert.files import write_atomically
+
+STAGING = "saving"
+BEST = "best"
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The last whole checkpoint of a run, or None; remains of a killed save are removed."""
+    shutil.rmtree(folder / STAGING, ignore_errors=True)
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
+    return found[-1] if found else None
+
+
+def publish(folder: Path, name: str) -> Path:
+    """Move a finished checkpoint out of the staging folder, and drop the ones before it."""
+    older = [path for path in folder.glob("checkpoint-*") if path.name != name]
+    target = folder / name
+    shutil.rmtree(target, ignore_errors=True)
+    (folder / STAGING / name).rename(target)
+    for path in older:
+        shutil.rmtree(path, ignore_errors=True)
+    return target
+
+
+def publish_best(folder: Path) -> None:
+    """Put the best model so far in the place of the one before it."""
+    shutil.rmtree(folder / BEST, ignore_errors=True)
+    (folder / STAGING / BEST).rename(folder / BEST)
+
+
+def write_elapsed(checkpoint: Path, seconds: float) -> None:
+    """Remember in a checkpoint how long the run has trained."""
+    write_atomically(checkpoint / "elapsed.json", json.dumps({"seconds": seconds}))
+
+
+def read_elapsed(checkpoint: Path) -> float:
+    """Seconds trained up to a checkpoint."""
+    return float(json.loads((checkpoint / "elapsed.json").read_text(encoding="utf-8"))["seconds"])
+
+
+class StopRequest:
+    """Set when SIGTERM or SIGINT has asked the run to stop; a second one stops it at once."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.name is not None
+
+    @contextmanager
+    def listening(self) -> Iterator["StopRequest"]:
+        """Catch the signals inside the block; give them back after it."""
+        before = {number: signal.signal(number, self._catch) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _catch(self, number: int, _frame: FrameType | None) -> None:
+        if self.name is not None:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.name = signal.Signals(number).name

@@ -1,0 +1,260 @@
+"""Teach a student: on text, through the masked language model, or on the rows of a task."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from transformers import PreTrainedModel
+
+from pocketbert.data.sources import fingerprint
+from pocketbert.distill.learning import learn_rows
+from pocketbert.distill.objective import Objective
+from pocketbert.distill.prediction import masked_lm_loss
+from pocketbert.distill.pretrain import masked_lm_evaluator
+from pocketbert.distill.rows import adopt_labels, fingerprints, read_rows
+from pocketbert.distill.stage import StageFolder
+from pocketbert.distill.texts import CORPORA, prepare_texts
+from pocketbert.distill.trainer import Job, train
+from pocketbert.errors import ModelError, PocketBertError
+from pocketbert.files import hash_text
+from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
+from pocketbert.models.loading import LoadedModel, check_length, load_model, max_positions
+from pocketbert.models.students import BuiltStudent, Carried, build_student
+from pocketbert.recipe import Data, DistillStage, Losses, Student
+
+MASKED_LM_LOSSES = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
+"""The objective of Sanh et al. 2019."""
+TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5)
+"""Chosen by measurement: docs/lab-notes.md."""
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """Who teaches whom, and where the result goes: the arguments of :func:`distill`."""
+
+    teacher: str
+    student: Student
+    output: Path
+    console: Console
+    replace: bool
+
+
+def distill(
+    options: DistillStage,
+    teacher: str,
+    student: Student,
+    output: Path,
+    data: Data | None = None,
+    *,
+    console: Console | None = None,
+    replace: bool = False,
+) -> Manifest:
+    """Teach a student.
+
+    Args:
+        options: losses, length and rates of the run.
+        teacher: a model directory or hub name, with the head of the task.
+        student: the shape, or a model to start from.
+        output: the model directory to be.
+        data: the task and its rows; None when ``options.corpus`` names text for the masked language model.
+        console: for progress and notes; standard error when absent.
+        replace: make it anew where the folder holds a model of other inputs.
+
+    Returns:
+        The manifest of the student's model directory; a finished one with the same inputs is left as it is.
+
+    Raises:
+        PocketBertError: the data, the teacher or the student's shape cannot be used.
+        Interrupted: asked to stop; the state is saved.
+    """
+    lesson = _Lesson(teacher, student, output, console or Console(stderr=True), replace)
+    if options.corpus:
+        return _distill_texts(options, lesson)
+    data = options.data or data
+    if data is None:
+        raise PocketBertError("distill: name the rows of a task (data) or text for the masked language model (corpus)")
+    return _distill_rows(options, lesson, data)
+
+
+def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifest:
+    losses = options.losses or TASK_LOSSES
+    _check_losses(losses, "task")
+    prints = fingerprints(data)
+    stage, parents = _open(options, lesson, hash_options(data), *prints.values())
+    if stage.done:
+        return stage.manifest()
+    rows = read_rows(data)
+    teacher = load_model(lesson.teacher, rows.task.head)
+    adopt_labels(rows.task, teacher.model.config, lesson.teacher)
+    pairs = any(example.pair is not None for example in rows.train[:1])
+    built = _student(teacher, lesson, options, rows.task.head, rows.task.model_fields(), pairs, losses)
+    for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
+        check_length(model, data.max_length, name)
+    _show_carried(lesson.console, built.carried)
+    summary = learn_rows(
+        "distill",
+        built.model,
+        teacher.tokenizer,
+        rows,
+        options,
+        losses,
+        stage,
+        lesson.console,
+        teacher.model,
+        options.temperature,
+    )
+    return _finish(stage, built, parents, prints, rows.notes, summary, options, losses, data)
+
+
+def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
+    losses = options.losses or MASKED_LM_LOSSES
+    _check_losses(losses, "masked_lm")
+    texts = options.corpus or []
+    prints = {"corpus": fingerprint(texts)}
+    if options.held_out:
+        prints["held_out"] = fingerprint(options.held_out)
+    stage, parents = _open(options, lesson, *prints.values())
+    if stage.done:
+        return stage.manifest()
+    teacher = load_model(lesson.teacher, "MaskedLM")
+    built = _student(teacher, lesson, options, "MaskedLM", {}, False, losses)
+    for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
+        check_length(model, options.block, name)
+    _show_carried(lesson.console, built.carried)
+    blocks = prepare_texts(
+        texts,
+        options.held_out,
+        teacher.tokenizer,
+        options.masking,
+        options.block,
+        options.seed,
+        lesson.output.parent / CORPORA,
+        lesson.console,
+    )
+    objective = Objective("masked_lm", losses, options.temperature, options.soft_targets)
+    summary = train(
+        Job(
+            title="distill",
+            model=built.model,
+            data=blocks.train,
+            objective=objective,
+            options=options,
+            folder=stage.work,
+            teacher=teacher.model,
+            evaluate=masked_lm_evaluator(blocks, options.batch_size),
+            console=lesson.console,
+        )
+    )
+    summary |= {
+        "validation_loss": masked_lm_loss(built.model, blocks.validation, options.batch_size),
+        "teacher_validation_loss": masked_lm_loss(teacher.model.float(), blocks.validation, options.batch_size),
+        "corpus_tokens": blocks.tokens,
+    }
+    return _finish(stage, built, parents, prints, [], summary, options, losses, None)
+
+
+def _open(options: DistillStage, lesson: _Lesson, *inputs: str) -> tuple[StageFolder, list[Parent]]:
+    parents = [Parent(role="teacher", source=lesson.teacher, weights=hash_weights(lesson.teacher))]
+    if lesson.student.start:
+        start = lesson.student.start
+        parents.append(Parent(role="start", source=start, weights=hash_weights(start)))
+    weights = [parent.weights for parent in parents]
+    shape = lesson.student.model_copy(update={"start": None})
+    key = hash_text("distill", hash_options(options), hash_options(shape), *weights, *inputs)
+    return StageFolder(lesson.output, key, lesson.replace), parents
+
+
+def _student(
+    teacher: LoadedModel,
+    lesson: _Lesson,
+    options: DistillStage,
+    head: str,
+    fields: dict[str, Any],
+    pairs: bool,
+    losses: Losses,
+) -> BuiltStudent:
+    if lesson.student.start:
+        built = _start(lesson.student.start, teacher, head, fields)
+    else:
+        built = build_student(teacher.model, teacher.source, lesson.student, pairs, options.seed)
+    if losses.cosine and built.model.config.hidden_size != teacher.model.config.hidden_size:
+        raise PocketBertError(
+            f"distill: the cosine loss compares hidden states of one width, but the student has "
+            f"{built.model.config.hidden_size} and the teacher {teacher.model.config.hidden_size}; set losses.cosine: 0"
+        )
+    return built
+
+
+def _start(source: str, teacher: LoadedModel, head: str, fields: dict[str, Any]) -> BuiltStudent:
+    loaded = load_model(source, head, fields, need_head=False)
+    _check_same_inputs(loaded, teacher)
+    new = set(loaded.new)
+    sizes = {True: 0, False: 0}
+    for name, parameter in loaded.model.named_parameters():
+        sizes[name in new] += parameter.numel()
+    carried = [Carried("all of it" if not new else "all but the head", source, sizes[False])]
+    if new:
+        carried.append(Carried("head", "new", sizes[True]))
+    return BuiltStudent(loaded.model, loaded.tokenizer, carried)
+
+
+def _check_same_inputs(student: LoadedModel, teacher: LoadedModel) -> None:
+    """Refuse a student that would read other ids, or other positions, than its teacher."""
+    if student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
+        raise ModelError(
+            f"{student.source}: its tokenizer differs from that of {teacher.source}; their ids would mean "
+            "different pieces. Distil from a teacher with the same vocabulary"
+        )
+    theirs, own = max_positions(teacher.model.config), max_positions(student.model.config)
+    if theirs != own:
+        raise ModelError(
+            f"{student.source}: takes {own} positions but its teacher {teacher.source} takes {theirs}; "
+            "distil from a teacher with the same limit"
+        )
+
+
+def _check_losses(losses: Losses, kind: str) -> None:
+    wrong = losses.masked_lm if kind == "task" else losses.labels
+    if wrong:
+        name, other = ("masked_lm", "labels") if kind == "task" else ("labels", "masked_lm")
+        raise PocketBertError(
+            f"distill: losses.{name} has no meaning here; the true answers weigh in as losses.{other}"
+        )
+    if not any(losses.model_dump().values()):
+        raise PocketBertError("distill: every loss has weight 0; give one of them a weight")
+
+
+def _show_carried(console: Console, carried: list[Carried]) -> None:
+    table = Table("part of the student", "taken over from", "parameters", title="The student's first weights")
+    for line in carried:
+        table.add_row(line.part, line.source, f"{line.parameters:,}")
+    console.print(table)
+
+
+def _finish(
+    stage: StageFolder,
+    built: BuiltStudent,
+    parents: list[Parent],
+    prints: dict[str, str],
+    notes: list[str],
+    summary: dict[str, Any],
+    options: DistillStage,
+    losses: Losses,
+    data: Data | None,
+) -> Manifest:
+    resolved = options.model_copy(update={"losses": losses, "data": data}).model_dump(mode="json")
+    carried = [f"{line.part}: {line.source}, {line.parameters:,} parameters" for line in built.carried]
+    manifest = Manifest(
+        stage="distill",
+        key=stage.key,
+        parents=parents,
+        options=resolved,
+        data=prints,
+        metrics=summary,
+        notes=[*notes, *carried],
+    )
+    model: PreTrainedModel = built.model
+    stage.finish(model, built.tokenizer, manifest)
+    return manifest

@@ -1,0 +1,82 @@
+"""Running a torch model over encoded rows, for validation and evaluation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from pocketbert.data.order import Position
+from pocketbert.distill.datasets import MaskedBlocks
+from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
+from pocketbert.tasks.base import Encoded, Feature, Task, collate
+
+TOKENS_PER_BATCH = 4096
+
+
+def predict(model: PreTrainedModel, task: Task, encoded: Encoded, pad_token_id: int) -> list[Any]:
+    """One prediction an example.
+
+    Args:
+        model: with the task's head.
+        task: decodes the logits.
+        encoded: rows of the task.
+        pad_token_id: what fills short rows.
+    """
+    return task.decode(run_model(model, encoded.features, pad_token_id), encoded)
+
+
+@torch.inference_mode()
+def run_model(model: PreTrainedModel, features: Sequence[Feature], pad_token_id: int) -> list[NDArray[np.float32]]:
+    """Logits of each feature, without padding: (labels,), (tokens, labels) or (tokens, 2).
+
+    Rows are run sorted by length in batches of a fixed number of tokens, and come back in their own order.
+    """
+    model.eval()
+    accepted = accepted_inputs(model)
+    inputs = [{key: value for key, value in feature.items() if key in accepted} for feature in features]
+    logits: list[NDArray[np.float32] | None] = [None] * len(inputs)
+    for rows in batches_by_length([len(item["input_ids"]) for item in inputs]):
+        arrays = collate([inputs[row] for row in rows], pad_token_id)
+        batch = {key: torch.from_numpy(value).to(model.device) for key, value in arrays.items()}
+        for row, values in zip(rows, _logits(model(**batch)), strict=True):
+            length = len(inputs[row]["input_ids"])
+            logits[row] = values[:length] if values.ndim > 1 else values
+    return [values for values in logits if values is not None]
+
+
+def batches_by_length(lengths: Sequence[int]) -> list[list[int]]:
+    """Row numbers, longest first, in batches of at most ``TOKENS_PER_BATCH`` padded tokens."""
+    batches: list[list[int]] = []
+    for row in np.argsort([-length for length in lengths], kind="stable").tolist():
+        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > TOKENS_PER_BATCH:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+@torch.inference_mode()
+def masked_lm_loss(model: PreTrainedModel, blocks: MaskedBlocks, batch_size: int) -> float:
+    """Mean cross-entropy over the masked tokens of held-out blocks, in nats; the masks are those of epoch 0."""
+    projection, accepted = Projection(model), accepted_inputs(model)
+    total, count = 0.0, 0
+    for start in range(0, len(blocks), batch_size):
+        rows = range(start, min(start + batch_size, len(blocks)))
+        batch = blocks.collate([blocks[Position(0, row)] for row in rows])
+        batch = {key: value.to(model.device) for key, value in batch.items()}
+        masked = batch["labels"] >= 0
+        outputs = projection(model, model_inputs(batch, accepted), masked)
+        labels = batch["labels"][masked]
+        total += torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum").item()
+        count += len(labels)
+    return total / count
+
+
+def _logits(output: Any) -> NDArray[np.float32]:
+    if "start_logits" in output:
+        stacked = torch.stack([output["start_logits"], output["end_logits"]], dim=-1)
+        return stacked.float().cpu().numpy()
+    logits: NDArray[np.float32] = output["logits"].float().cpu().numpy()
+    return logits

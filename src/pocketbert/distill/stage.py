@@ -1,0 +1,84 @@
+"""The folder of a stage: a model directory in the end, and until then the place where a killed stage goes on."""
+
+import shutil
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pocketbert.errors import PocketBertError
+from pocketbert.files import hash_file, write_atomically
+from pocketbert.manifest import Manifest, read_manifest, write_manifest
+
+LOG = "log.jsonl"
+
+
+class StageFolder:
+    """A stage's output folder.
+
+    Args:
+        folder: where the model directory is to be.
+        key: hash of all that goes in.
+        replace: make a model anew that was made from other inputs, instead of refusing to.
+
+    Attributes:
+        work: for checkpoints, logs and whatever the stage keeps until it is done.
+
+    Raises:
+        PocketBertError: the folder holds something else.
+    """
+
+    def __init__(self, folder: Path, key: str, replace: bool = False) -> None:
+        self.folder = folder
+        self.key = key
+        self.work = folder / "work"
+        manifest = read_manifest(folder)
+        self.done = manifest is not None and manifest.key == key
+        if manifest and not self.done and not replace:
+            raise PocketBertError(
+                f"{folder}: holds a model made from other inputs or options; name another output or delete it"
+            )
+        if not manifest and folder.is_dir() and any(folder.iterdir()) and not self.work.is_dir():
+            raise PocketBertError(f"{folder}: is not empty and not from PocketBERT; name another output")
+        if not self.done:
+            self._open_work()
+
+    def manifest(self) -> Manifest:
+        """The manifest of a finished stage.
+
+        Raises:
+            PocketBertError: it is not finished.
+        """
+        manifest = read_manifest(self.folder)
+        if manifest is None:
+            raise PocketBertError(f"{self.folder}: not finished")
+        return manifest
+
+    def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, manifest: Manifest) -> None:
+        """Turn the folder into a model directory; the manifest comes last."""
+        whole = self.work / "model"
+        model.save_pretrained(whole)
+        tokenizer.save_pretrained(whole)
+        (self.folder / "manifest.json").unlink(missing_ok=True)
+        for path in whole.iterdir():
+            path.replace(self.folder / path.name)
+        for name in (LOG, "tensorboard"):
+            if (self.work / name).exists():
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+                (self.work / name).replace(self.folder / name)
+        manifest.tokenizer = hash_tokenizer(self.folder)
+        write_manifest(self.folder, manifest)
+        shutil.rmtree(self.work)
+
+    def _open_work(self) -> None:
+        mark = self.work / "key"
+        if mark.is_file() and mark.read_text(encoding="ascii") != self.key:
+            # Checkpoints of other inputs or options are of no use to this run.
+            shutil.rmtree(self.work)
+        if not mark.is_file():
+            write_atomically(mark, self.key)
+
+
+def hash_tokenizer(folder: Path) -> str:
+    """SHA-256 of a model directory's tokenizer."""
+    path = folder / "tokenizer.json"
+    return hash_file(path) if path.is_file() else ""

@@ -1,0 +1,89 @@
+"""From text sources to masked blocks for training and for validation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pocketbert.data.corpus import Corpus, build_corpus
+from pocketbert.data.sources import fingerprint, read_texts
+from pocketbert.distill.datasets import MaskedBlocks
+from pocketbert.errors import DataError
+from pocketbert.files import hash_text
+from pocketbert.recipe import Masking
+
+CORPORA = "corpora"
+"""Folder beside the model directories that keeps tokenised corpora for later stages."""
+HELD_OUT_SHARE = 0.02
+HELD_OUT_BLOCKS = 512
+"""Most blocks that validation takes: some 10,000 masked tokens, a standard error of about 0.03 nats."""
+
+
+@dataclass(frozen=True)
+class TextData:
+    """Masked blocks for a stage.
+
+    Attributes:
+        train: to learn from.
+        validation: held out.
+        tokens: in the training corpus.
+        documents: in the training corpus.
+    """
+
+    train: MaskedBlocks
+    validation: MaskedBlocks
+    tokens: int
+    documents: int
+
+
+def prepare_texts(
+    sources: list[str],
+    held_out: list[str] | None,
+    tokenizer: Any,
+    masking: Masking,
+    block: int,
+    seed: int,
+    corpora: Path,
+    console: Console,
+) -> TextData:
+    """Tokenise what is not tokenised yet, and hold out the last blocks where no other text is named.
+
+    Args:
+        sources: the training text.
+        held_out: text to validate on, or None.
+        tokenizer: fast, of the model.
+        masking: rate, shares, options.
+        block: tokens a block.
+        seed: of the masks.
+        corpora: folder that keeps tokenised corpora for later stages.
+        console: for progress.
+
+    Raises:
+        DataError: the text fills too few blocks.
+    """
+    corpus = open_corpus(sources, tokenizer, corpora, console)
+    check_corpus = open_corpus(held_out, tokenizer, corpora, console) if held_out else corpus
+    blocks = corpus.blocks(block)
+    kept_back = 0 if held_out else min(HELD_OUT_BLOCKS, max(1, round(blocks * HELD_OUT_SHARE)))
+    if blocks - kept_back < 1:
+        raise DataError(f"{', '.join(sources)}: {corpus.tokens} tokens fill {blocks} blocks of {block}; give more text")
+    train = MaskedBlocks(corpus, tokenizer, masking, block, seed, range(blocks - kept_back))
+    last = check_corpus.blocks(block)
+    first = last - (kept_back or min(HELD_OUT_BLOCKS, last))
+    check = MaskedBlocks(check_corpus, tokenizer, masking, block, seed, range(first, last))
+    return TextData(train, check, corpus.tokens, corpus.documents)
+
+
+def open_corpus(sources: list[str], tokenizer: Any, corpora: Path, console: Console) -> Corpus:
+    """The tokenised corpus of some sources, built when it is not there or not finished."""
+    key = hash_text(fingerprint(sources), tokenizer.backend_tokenizer.to_str())
+    return build_corpus(read_texts(sources), tokenizer, corpora / key[:16], key, _show(console))
+
+
+def _show(console: Console) -> Callable[[int, int], None]:
+    def on_progress(documents: int, tokens: int) -> None:
+        console.print(f"tokenising: {documents:,} documents, {tokens:,} tokens", highlight=False, end="\r")
+
+    return on_progress

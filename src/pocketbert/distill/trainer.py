@@ -1,0 +1,319 @@
+"""The one trainer: pretraining, masked-LM distillation, fine-tuning and task distillation are data and objective."""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.tensorboard import SummaryWriter
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainingArguments
+from transformers.integrations import TensorBoardCallback
+
+from pocketbert.data.order import EpochOrder
+from pocketbert.distill import checkpoints
+from pocketbert.distill.control import Control
+from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
+from pocketbert.distill.objective import Counts, Objective
+from pocketbert.distill.precision import fastest_precision, torch_dtype
+from pocketbert.distill.progress import Clock, JsonLog, ProgressLine, learning_rate_factor
+from pocketbert.distill.signals import OnlineSignals, Signals
+from pocketbert.errors import Interrupted, TrainingError
+from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
+from pocketbert.recipe import Training
+
+UNBOUNDED = 10**9
+"""Steps of a run that ends by its time budget."""
+Evaluator = Callable[[PreTrainedModel], dict[str, float]]
+"""Gives the validation metrics of a model; ``score``, higher is better, decides."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that one training run needs.
+
+    Attributes:
+        title: the stage's name, for the progress line.
+        model: what is trained, in place.
+        data: training samples.
+        objective: what is minimised.
+        options: length, rates, seed.
+        folder: for checkpoints and logs.
+        teacher: the model that gives signals, or None.
+        evaluate: validation, or None.
+        console: where progress goes.
+    """
+
+    title: str
+    model: PreTrainedModel
+    data: MaskedBlocks | EncodedRows
+    objective: Objective
+    options: Training
+    folder: Path
+    teacher: PreTrainedModel | None = None
+    evaluate: Evaluator | None = None
+    console: Console | None = None
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Train a model, or go on where a killed run stopped.
+
+    Args:
+        job: model, data, objective and options. The model ends with the weights of the best validation, or the
+            last ones where there was none.
+
+    Returns:
+        Steps, seconds, precision, and the best validation score where there was one.
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT came; the state is saved.
+        TrainingError: a loss was not finite.
+    """
+    set_dropout(job.model, job.options.dropout)
+    trainer = PocketTrainer(job)
+    checkpoint = checkpoints.newest_checkpoint(job.folder)
+    if checkpoint:
+        trainer.announce(f"{job.title}: going on from {checkpoint.name}")
+    with trainer.stop.listening():
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.stop:
+        raise Interrupted(
+            f"{job.title}: stopped by {trainer.stop.name} at step {trainer.state.global_step}; "
+            f"the state is saved, run the same command to go on"
+        )
+    return trainer.finish()
+
+
+class PocketTrainer(Trainer):  # type: ignore[misc]
+    """``transformers.Trainer`` with our signals, losses, order of data, exact resume and time budget."""
+
+    control: TrainerControl
+    lr_scheduler: LambdaLR | None
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.precision: str = job.options.precision
+        if self.precision == "auto":
+            self.precision = fastest_precision()
+        self.stop = checkpoints.StopRequest()
+        self._staging: Path | None = None
+        self._parts: dict[str, Tensor] = {}
+        self._finite: list[Tensor] = []
+        self._rows: list[int] = []
+        self._logged_step = 0
+        super().__init__(
+            model=job.model,
+            args=self._arguments(),
+            data_collator=job.data.collate,
+            train_dataset=job.data,
+            # Our losses divide by the counts of the whole step; this tells the Trainer not to divide again.
+            compute_loss_func=job.objective,
+        )
+        self._projection = Projection(job.model)
+        self._accepted = accepted_inputs(job.model)
+        self._signals = self._start_teacher()
+        steps = None if job.options.budget else self._steps()
+        self.clock = Clock(steps, job.options.budget)
+        self._line = ProgressLine(job.title, self.clock, job.console or Console(stderr=True))
+        self._add_callbacks()
+
+    def announce(self, message: str) -> None:
+        """Say something beside the progress line."""
+        (self.job.console or Console(stderr=True)).print(message, highlight=False)
+
+    def finish(self) -> dict[str, Any]:
+        """Put the best weights back and sum up the run."""
+        best = self.job.folder / checkpoints.BEST
+        if best.is_dir():
+            self.job.model.load_state_dict(type(self.job.model).from_pretrained(best, dtype="float32").state_dict())
+        summary: dict[str, Any] = {
+            "steps": self.state.global_step,
+            "seconds": round(self.clock.elapsed, 1),
+            "precision": self.precision,
+        }
+        if self.state.best_metric is not None:
+            summary |= {"best_score": self.state.best_metric, "best_step": self.state.best_global_step}
+        return summary
+
+    # What a step is made of
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], Counts]:
+        """The micro-batches of a step, and the counts of all of them on all ranks."""
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        self._rows = [row for batch in batches for row in batch.pop(ROWS).tolist()]
+        counts = torch.stack([self.job.objective.counts(batch) for batch in batches]).sum(dim=0).to(device)
+        if self.args.world_size > 1:
+            counts = self.accelerator.reduce(counts, reduction="sum")
+        self._line.count(int(counts[2]))
+        labelled, soft, tokens = counts.clamp(min=1).unbind()
+        return batches, Counts(labelled, soft, tokens)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The objective of a micro-batch, divided by the counts of the whole step."""
+        objective = self.job.objective
+        positions = objective.positions(inputs)
+        signals = self._signals(inputs, positions) if self._signals else Signals()
+        outputs = self._projection(model, model_inputs(inputs, self._accepted), positions)
+        parts = objective(outputs, signals, inputs, num_items_in_batch)
+        # DistributedDataParallel averages gradients over ranks, but each rank's part is already a share of the sum.
+        loss = objective.total(parts) * self.args.world_size
+        self._finite.append(torch.isfinite(loss.detach()))
+        for name, value in parts.items():
+            self._parts[name] = self._parts.get(name, 0) + value.detach()
+        return (loss, outputs) if return_outputs else loss
+
+    def check_finite(self) -> None:
+        """Stop before the weights are touched by a loss that is not a number; one look a step."""
+        finite = bool(torch.stack(self._finite).all())
+        self._finite.clear()
+        if not finite:
+            good = checkpoints.newest_checkpoint(self.job.folder)
+            raise TrainingError(
+                f"{self.job.title}: the loss is not finite at step {self.state.global_step + 1}. Rows of the batch: "
+                f"{self.job.data.describe(self._rows)}. Last good checkpoint: {good or 'none yet'}. "
+                "Lower learning_rate, set precision: fp32, or look at these rows; then run again to go on."
+            )
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Add the mean of each loss since the last log."""
+        if "loss" in logs and self._parts:
+            steps = max(self.state.global_step - self._logged_step, 1)
+            logs |= {f"loss_{name}": value.item() / steps for name, value in self._parts.items()}
+            self._parts.clear()
+            self._logged_step = self.state.global_step
+        super().log(logs, *args, **kwargs)
+
+    # What is measured and kept
+
+    def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
+        """Validation metrics, logged; the best model so far is kept."""
+        if self.job.evaluate is None:
+            return {}
+        training = self.model.training
+        metrics = {f"eval_{name}": value for name, value in self.job.evaluate(self.model.eval()).items()}
+        self.model.train(training)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        better = bool(metrics) and super()._determine_best_metric(metrics, trial)
+        if better:
+            self.state.best_global_step = self.state.global_step
+            self._keep_best()
+        elif metrics and self._out_of_patience():
+            self.control.should_training_stop = True
+        return better
+
+    def _out_of_patience(self) -> bool:
+        best = self.state.best_global_step or 0
+        since = sum("eval_score" in entry and entry["step"] > best for entry in self.state.log_history)
+        return self.job.options.patience is not None and since >= self.job.options.patience
+
+    def _keep_best(self) -> None:
+        if self.args.should_save:
+            staging = self.job.folder / checkpoints.STAGING / checkpoints.BEST
+            self.accelerator.unwrap_model(self.model).save_pretrained(staging)
+            checkpoints.publish_best(self.job.folder)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._staging or super()._get_output_dir(trial))
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        self._staging = self.job.folder / checkpoints.STAGING
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            staging, self._staging = self._staging, None
+        self.accelerator.wait_for_everyone()
+        name = f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            checkpoints.write_elapsed(staging / name, self.clock.elapsed)
+            checkpoints.publish(self.job.folder, name)
+        self.accelerator.wait_for_everyone()
+
+    # How it is set up
+
+    def _arguments(self) -> TrainingArguments:
+        options = self.job.options
+        cuda = torch.cuda.is_available()
+        return TrainingArguments(
+            output_dir=str(self.job.folder),
+            per_device_train_batch_size=options.batch_size,
+            gradient_accumulation_steps=options.accumulation,
+            learning_rate=options.learning_rate,
+            weight_decay=options.weight_decay,
+            adam_beta1=options.beta1,
+            adam_beta2=options.beta2,
+            adam_epsilon=options.epsilon,
+            max_grad_norm=options.clip,
+            max_steps=UNBOUNDED if options.budget else self._steps(),
+            bf16=self.precision == "bf16",
+            fp16=self.precision == "fp16",
+            use_cpu=not cuda,
+            seed=options.seed,
+            logging_steps=10,
+            logging_nan_inf_filter=False,
+            save_strategy="no",
+            eval_strategy="no",
+            metric_for_best_model="score",
+            greater_is_better=True,
+            remove_unused_columns=False,
+            disable_tqdm=True,
+            report_to=[],
+            dataloader_pin_memory=cuda,
+            ddp_find_unused_parameters=True,
+        )
+
+    def _steps(self) -> int:
+        options = self.job.options
+        epochs = options.epochs if options.epochs is not None else 3.0
+        return options.steps or math.ceil(epochs * -(-len(self.job.data) // self._global_batch()))
+
+    def _global_batch(self) -> int:
+        # torchrun and accelerate launch say how many ranks there are before torch.distributed is up.
+        ranks = int(os.environ.get("WORLD_SIZE", "1"))
+        return self.job.options.batch_size * self.job.options.accumulation * ranks
+
+    def _start_teacher(self) -> OnlineSignals | None:
+        if self.job.teacher is None or not self.job.objective.needs:
+            return None
+        return OnlineSignals(self.job.teacher, self.job.objective.needs, self.args.device, torch_dtype(self.precision))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:  # noqa: ARG002 - the Trainer's signature
+        return EpochOrder(len(self.job.data), self._global_batch(), self.job.options.seed, self.job.data.lengths)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:  # noqa: ARG002
+        """Linear warm-up and decay over the run's progress, by steps or by time."""
+        if self.lr_scheduler is None:
+            warmup = self.job.options.warmup_ratio
+            self.lr_scheduler = LambdaLR(
+                optimizer or self.optimizer, lambda step: learning_rate_factor(self.clock.at(step), warmup)
+            )
+        return self.lr_scheduler
+
+    def _add_callbacks(self) -> None:
+        self.remove_callback(PrinterCallback)
+        self.add_callback(Control(self))
+        if self.is_world_process_zero():
+            self.add_callback(self._line)
+            self.add_callback(JsonLog(self.job.folder / "log.jsonl", self.clock))
+            self.add_callback(TensorBoardCallback(SummaryWriter(str(self.job.folder / "tensorboard"))))
+
+
+def set_dropout(model: PreTrainedModel, rate: float | None) -> None:
+    """Set every dropout of a model; None leaves them as they are."""
+    if rate is None:
+        return
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = rate

@@ -1,0 +1,88 @@
+"""The manifest of a model directory: where it came from, so that a run can be repeated and a stage skipped."""
+
+import datetime
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from pocketbert.errors import ModelError
+from pocketbert.files import hash_file, write_atomically
+from pocketbert.machine import Machine, describe_machine
+
+NAME = "manifest.json"
+
+
+class Parent(BaseModel):
+    """A model that a model was made from."""
+
+    role: str
+    source: str
+    weights: str = Field(description="SHA-256 of its weights")
+
+
+class Manifest(BaseModel):
+    """Where a model directory came from.
+
+    Attributes:
+        stage: what made it: ``pretrain``, ``finetune`` or ``distill``.
+        key: hash of everything that went in; the same key again means nothing has to be done.
+        parents: the models it was made from.
+        options: the stage's options, resolved.
+        data: fingerprint of each source that was read.
+        tokenizer: SHA-256 of ``tokenizer.json``.
+        metrics: what was measured while it was made.
+        notes: what a person should know, such as guessed columns and skipped rows.
+        machine: where it was made.
+        version: of PocketBERT.
+        created: UTC.
+    """
+
+    stage: str
+    key: str
+    parents: list[Parent] = []
+    options: dict[str, Any] = {}
+    data: dict[str, str] = {}
+    tokenizer: str = ""
+    metrics: dict[str, Any] = {}
+    notes: list[str] = []
+    machine: Machine = Field(default_factory=describe_machine)
+    version: str = Field(default_factory=lambda: importlib.metadata.version("pocketbert"))
+    created: str = Field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest: the last thing a stage does, so a directory that has one is whole."""
+    write_atomically(folder / NAME, manifest.model_dump_json(indent=2))
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a directory, or None where there is none.
+
+    Raises:
+        ModelError: the file is not a manifest.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ModelError(f"{path}: not a manifest: {problem['loc']} {problem['msg']}; delete the folder") from None
+
+
+def hash_weights(source: str) -> str:
+    """SHA-256 over a model directory's weights and configuration; the name itself for a hub model."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return f"hub:{source}"
+    files = [*sorted(folder.glob("*.safetensors")), folder / "config.json"]
+    return "+".join(hash_file(path)[:32] for path in files if path.is_file())
+
+
+def hash_options(options: BaseModel) -> str:
+    """Options as canonical JSON, for a key."""
+    return json.dumps(options.model_dump(mode="json"), sort_keys=True)

@@ -1,0 +1,200 @@
+"""Models on held-out rows: one alone, or teacher against student with the baselines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketbert.data.sources import fingerprint
+from pocketbert.distill.prediction import run_model
+from pocketbert.distill.rows import TaskRows, read_rows, read_test_rows, targets
+from pocketbert.errors import ModelError
+from pocketbert.files import hash_text
+from pocketbert.manifest import hash_options, hash_weights
+from pocketbert.measure.results import Interval, Result, Role, Size, Speed, TaskComparison
+from pocketbert.measure.scores import compare_predictions, draw_scores
+from pocketbert.measure.speed import Runnable, measure_size, measure_speed
+from pocketbert.models.loading import LoadedModel, load_model
+from pocketbert.recipe import Data
+from pocketbert.tasks import make_task
+from pocketbert.tasks.base import Encoded, Task
+
+SPEED_SECONDS = 20.0
+
+
+class Evaluation(Result):
+    """One model on one task.
+
+    Attributes:
+        model: the directory.
+        task: the task type.
+        examples: how many were answered.
+        metrics: all of them by name.
+        majority: the same of the best constant answer.
+        deciding: names of the metrics whose mean is the score.
+        score: the mean of the deciding metrics.
+        interval: 95 %, from the bootstrap.
+        truncated: examples that lost text to ``max_length``.
+        notes: what was guessed and skipped.
+    """
+
+    model: str
+    task: str
+    examples: int
+    metrics: dict[str, float]
+    majority: dict[str, float]
+    deciding: list[str]
+    score: float
+    interval: Interval
+    truncated: int
+    notes: list[str]
+
+
+class Comparison(Result):
+    """Teacher against student: quality, size and speed, measured in one run.
+
+    Attributes:
+        key: hash of models, data and options.
+        quality: scores, intervals, what was kept.
+        sizes: by role.
+        speed: of teacher and student, in turn.
+        notes: what was guessed and skipped.
+    """
+
+    key: str
+    quality: TaskComparison
+    sizes: dict[Role, Size]
+    speed: Speed
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """A model's answers, and the features they were made from."""
+
+    loaded: LoadedModel
+    encoded: Encoded
+    predictions: list[Any]
+
+
+def evaluate(model: str, data: Data, resamples: int = 1000, seed: int = 0) -> Evaluation:
+    """Score a model on held-out rows.
+
+    Args:
+        model: a model directory or hub name with the task's head.
+        data: the task; its ``test`` rows are answered, else its ``validation`` rows.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        PocketBertError: the model has no such head, or the rows cannot be used.
+    """
+    loaded = _load(model, data)
+    rows = _rows(data, loaded)
+    answers = _answer(loaded, rows.task, rows)
+    true = targets(rows.test)
+    scores = rows.task.score(answers.predictions, true)
+    majority = rows.task.majority(targets(rows.train or rows.test), rows.test)
+    draws = draw_scores({"student": rows.task.scorer(answers.predictions, true)}, len(true), resamples, seed)
+    low, high = np.quantile(draws["student"], [0.025, 0.975])
+    return Evaluation(
+        model=model,
+        task=rows.task.name,
+        examples=len(true),
+        metrics=scores,
+        majority=rows.task.score(majority, true),
+        deciding=rows.task.deciding,
+        score=float(np.mean([scores[name] for name in rows.task.deciding])),
+        interval=Interval(low=float(low), high=float(high)),
+        truncated=answers.encoded.truncated,
+        notes=rows.notes,
+    )
+
+
+def comparison_key(models: Mapping[Role, str], data: Data) -> str:
+    """Hash of all that a comparison depends on."""
+    sources = [*(data.train or []), *(data.validation or []), *(data.test or [])]
+    return hash_text(hash_options(data), fingerprint(sources), *(hash_weights(model) for model in models.values()))
+
+
+def compare(models: Mapping[Role, str], data: Data, name: str | None = None, seed: int = 0) -> Comparison:
+    """Compare a student with its teacher on the same held-out rows, and time both in turn.
+
+    Args:
+        models: directories by role: ``teacher``, ``student`` and, where there is one, ``without_teacher``.
+        data: the task; its ``test`` rows are answered, else its ``validation`` rows. With ``train`` rows the
+            majority class is theirs, else that of the answered rows.
+        name: of the data, for people.
+        seed: of the bootstrap.
+
+    Raises:
+        PocketBertError: a model has no such head, or the rows cannot be used.
+    """
+    loaded = {role: _load(model, data) for role, model in models.items()}
+    rows = _rows(data, loaded["teacher"])
+    answers = {role: _answer(model, rows.task, rows) for role, model in loaded.items()}
+    predictions = {role: answer.predictions for role, answer in answers.items()}
+    quality = compare_predictions(
+        rows.task,
+        targets(rows.test),
+        predictions["teacher"],
+        predictions["student"],
+        predictions.get("without_teacher"),
+        rows.task.majority(targets(rows.train or rows.test), rows.test),
+        seed=seed,
+        name=name,
+    )
+    timed = {role: answer for role, answer in answers.items() if role != "without_teacher"}
+    return Comparison(
+        key=comparison_key(models, data),
+        quality=quality,
+        sizes={role: measure_size(Path(models[role])) for role in timed},
+        speed=measure_speed({role: _runnable(answer) for role, answer in timed.items()}, seconds=SPEED_SECONDS),
+        notes=rows.notes,
+    )
+
+
+def _load(model: str, data: Data) -> LoadedModel:
+    return load_model(model, make_task(data).head)
+
+
+def _rows(data: Data, loaded: LoadedModel) -> TaskRows:
+    if data.train:
+        return read_rows(data)
+    config = loaded.model.config
+    labels = [config.id2label[number] for number in range(config.num_labels)]
+    named = not all(label.startswith("LABEL_") for label in labels)
+    return read_test_rows(data, labels if named else None)
+
+
+def _answer(loaded: LoadedModel, task: Task, rows: TaskRows) -> _Answers:
+    encoded = task.encode(rows.test, loaded.tokenizer)
+    logits = run_model(loaded.model, encoded.features, loaded.tokenizer.pad_token_id)
+    return _Answers(loaded, encoded, task.decode(_in_task_order(logits, task, loaded), encoded))
+
+
+def _in_task_order(logits: list[Any], task: Task, loaded: LoadedModel) -> list[Any]:
+    """Columns of the logits in the order of the task's labels, whatever order the model was trained with."""
+    if task.labels is None or task.name == "regression":
+        return logits
+    config = loaded.model.config
+    theirs = [config.id2label[number] for number in range(config.num_labels)]
+    if theirs == task.labels or all(label.startswith("LABEL_") for label in theirs):
+        return logits
+    if sorted(theirs) != sorted(task.labels):
+        raise ModelError(
+            f"{loaded.source}: its labels ({', '.join(theirs[:8])}) are not those of the data "
+            f"({', '.join(task.labels[:8])})"
+        )
+    columns = [theirs.index(label) for label in task.labels]
+    return [row[..., columns] for row in logits]
+
+
+def _runnable(answers: _Answers) -> Runnable:
+    features = [
+        {key: value for key, value in feature.items() if key in answers.loaded.tokenizer.model_input_names}
+        for feature in answers.encoded.features
+    ]
+    return Runnable.from_module(answers.loaded.model, features, answers.loaded.tokenizer.pad_token_id)

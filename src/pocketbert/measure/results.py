@@ -1,0 +1,170 @@
+"""Measured values: what scores, speed and size are, as models that write and read JSON."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Role = Literal["teacher", "student", "without_teacher", "majority"]
+
+ROLE_NAMES: dict[str, str] = {
+    "teacher": "teacher",
+    "student": "student",
+    "without_teacher": "student without teacher",
+    "majority": "majority class",
+}
+"""How a person reads a role, in the order of every table."""
+
+
+class Result(BaseModel):
+    """A measured value; not-a-number and infinity are refused, for JSON has neither."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Interval(Result):
+    """A 95 % interval."""
+
+    low: float
+    high: float
+
+
+class Ratio(Result):
+    """A share of the teacher's score.
+
+    Attributes:
+        value: the share; None where it has no meaning.
+        interval: its 95 % interval; None where it cannot be told.
+        reason: why one of them is absent.
+    """
+
+    value: float | None = None
+    interval: Interval | None = None
+    reason: str | None = None
+
+
+class Difference(Result):
+    """A difference of two scores on the same examples, with its paired 95 % interval."""
+
+    value: float
+    interval: Interval
+
+
+class ModelScores(Result):
+    """Quality of one model on one task.
+
+    Attributes:
+        metrics: every metric of the task by name.
+        score: the mean of the deciding metrics.
+        interval: of the score.
+    """
+
+    metrics: dict[str, float]
+    score: float
+    interval: Interval
+
+
+class McNemar(Result):
+    """McNemar's exact test of teacher against student.
+
+    Attributes:
+        teacher_only: examples that only the teacher answers right.
+        student_only: examples that only the student answers right.
+        p_value: two-sided probability of a split at least this uneven, were both equally good.
+    """
+
+    teacher_only: int
+    student_only: int
+    p_value: float
+
+
+class TaskComparison(Result):
+    """Teacher, student and baselines on the same examples of one task.
+
+    Attributes:
+        name: of the data, for people; comparisons of one name are repeats with other seeds.
+        task: the task type.
+        examples: how many were answered.
+        deciding: names of the metrics whose mean is the score.
+        models: scores by role.
+        kept: student's score / teacher's.
+        kept_above_majority: the same after taking the majority class's score off both.
+        agreement: share of the same answers; the correlation of both for regression.
+        gain: student's score less that of the student trained without a teacher.
+        mcnemar: None where answers are not simply right or wrong.
+        labels: label names, for the confusion matrices.
+        confusion: by role, counts of (true label, answered label); empty where there are too many labels.
+    """
+
+    name: str
+    task: str
+    examples: int
+    deciding: list[str]
+    models: dict[Role, ModelScores]
+    kept: Ratio
+    kept_above_majority: Ratio
+    agreement: float
+    gain: Difference | None = None
+    mcnemar: McNemar | None = None
+    labels: list[str] | None = None
+    confusion: dict[Role, list[list[int]]] = Field(default_factory=dict)
+
+
+class Size(Result):
+    """Weights of a model: how many, and their bytes on disk."""
+
+    parameters: int
+    bytes: int
+
+
+class Spread(Result):
+    """Ratios of paired timings: their median, least and greatest."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Timing(Result):
+    """Speed of one model.
+
+    Attributes:
+        latency_p50: median milliseconds of one text at a time.
+        latency_p95: the same, 95th percentile.
+        tokens_per_second: in batches, padding not counted; the median round.
+        texts_per_second: likewise.
+        precision: type of the weights, such as ``fp32``.
+    """
+
+    latency_p50: float
+    latency_p95: float
+    tokens_per_second: float
+    texts_per_second: float
+    precision: str
+
+
+class Speed(Result):
+    """Models timed in turn in one run.
+
+    Attributes:
+        models: by name; the first is the reference.
+        latency_ratio: reference's time / the model's, one text at a time, pair by pair.
+        throughput_ratio: the same in batches.
+        latency_rounds: timed calls of each model, one text each.
+        throughput_rounds: timed calls of each model, one batch each.
+        batch_size: texts per batch.
+        tokens_p50: median length of the texts.
+        tokens_p95: 95th percentile of the lengths.
+        threads: of torch.
+        device: where the models ran.
+    """
+
+    models: dict[str, Timing]
+    latency_ratio: dict[str, Spread]
+    throughput_ratio: dict[str, Spread]
+    latency_rounds: int
+    throughput_rounds: int
+    batch_size: int
+    tokens_p50: int
+    tokens_p95: int
+    threads: int
+    device: str

@@ -1,0 +1,154 @@
+"""Reading a model directory (or hub name) safely: safetensors only, no remote code, and the head that is asked for."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from pocketbert.errors import ModelError
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model with its tokenizer.
+
+    Attributes:
+        model: in fp32, on the CPU, in evaluation mode.
+        tokenizer: a fast tokenizer.
+        source: the directory or hub name it came from.
+        new: parameters that the checkpoint did not have, such as a fresh head.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    source: str
+    new: tuple[str, ...]
+
+
+def load_model(source: str, head: str, fields: dict[str, Any] | None = None, need_head: bool = True) -> LoadedModel:
+    """Load a model with a head.
+
+    Args:
+        source: a model directory, or a hub name.
+        head: suffix of the auto class, such as ``MaskedLM`` or ``SequenceClassification``.
+        fields: configuration of a new head (``id2label``, ``problem_type``, …).
+        need_head: refuse a checkpoint that has no weights for this head.
+
+    Raises:
+        ModelError: the directory is missing or incomplete, its weights are pickles, it needs remote code, it has
+            no such head, or its architecture has none in ``transformers``.
+    """
+    check_safe(source)
+    tokenizer = load_tokenizer(source)
+    auto: Any = getattr(transformers, f"AutoModelFor{head}")
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **(fields or {}))
+        model, report = auto.from_pretrained(
+            source,
+            config=config,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="float32",
+            output_loading_info=True,
+            ignore_mismatched_sizes=not need_head,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{source}: cannot be loaded for {head}: {_first_line(error)}") from None
+    new = tuple(sorted(_missing(report)))
+    # A pooler that the masked-LM stage never trained is no part of a head's answer for tokens.
+    lacking = [name for name in new if ".pooler." not in name]
+    if need_head and lacking:
+        raise ModelError(
+            f"{source}: has no {head} head (missing: {', '.join(lacking[:4])}); "
+            + (
+                "use a checkpoint saved with its masked-LM head"
+                if head == "MaskedLM"
+                else "finetune it on the task first"
+            )
+        )
+    check_tokenizer(model, tokenizer, source)
+    return LoadedModel(model.eval(), tokenizer, source, new)
+
+
+def load_tokenizer(source: str, **options: Any) -> PreTrainedTokenizerBase:
+    """Load a fast tokenizer; byte-level ones also take pre-split words.
+
+    Raises:
+        ModelError: there is none, or only a slow one.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{source}: its tokenizer cannot be loaded: {_first_line(error)}") from None
+    if not tokenizer.is_fast:
+        raise ModelError(f"{source}: its tokenizer is a slow one; save tokenizer.json beside the weights")
+    return tokenizer
+
+
+def check_safe(source: str) -> None:
+    """Refuse what would run code: pickled weights and remote modelling code.
+
+    Raises:
+        ModelError: the reason, and what to do instead.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        if folder.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1 or folder.exists():
+            raise ModelError(f"{source}: no such model directory")
+        return
+    config = folder / "config.json"
+    if not config.is_file():
+        raise ModelError(f"{source}: no config.json; this is not a model directory")
+    if "auto_map" in json.loads(config.read_text(encoding="utf-8")):
+        raise ModelError(f"{source}: needs remote code (auto_map in config.json), which PocketBERT never runs")
+    if not any(folder.glob("*.safetensors")):
+        pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
+        found = f"only pickles ({', '.join(pickles)}), which can run code when read" if pickles else "no weights"
+        raise ModelError(f"{source}: {found}; save it with save_pretrained(..., safe_serialization=True)")
+
+
+def check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str) -> None:
+    """Refuse a tokenizer with more ids than the model has embeddings.
+
+    Raises:
+        ModelError: the ids do not fit.
+    """
+    embeddings = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > embeddings:
+        raise ModelError(
+            f"{source}: the tokenizer has {len(tokenizer)} ids but the model {embeddings} embeddings; "
+            "they do not belong together"
+        )
+
+
+def max_positions(config: Any) -> int:
+    """Longest input in tokens; RoBERTa-like models lose the positions up to the padding id."""
+    positions: int = config.max_position_embeddings
+    offset = config.pad_token_id + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
+    return positions - offset
+
+
+def check_length(model: PreTrainedModel, tokens: int, source: str) -> None:
+    """Refuse rows longer than the model can take.
+
+    Raises:
+        ModelError: the model has fewer positions.
+    """
+    limit = max_positions(model.config)
+    if tokens > limit:
+        raise ModelError(
+            f"{source}: takes at most {limit} tokens, but rows may have {tokens}; lower max_length or block"
+        )
+
+
+def _missing(report: Any) -> set[str]:
+    missing = set(report["missing_keys"])
+    mismatched = report.get("mismatched_keys") or ()
+    return missing | {key if isinstance(key, str) else key[0] for key in mismatched}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,185 @@
+"""The whole chain: each stage as a function, and ``run``, which walks a recipe.
+
+A stage whose inputs have not changed is skipped, one that was killed goes on, and a run ends with its report.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from rich.console import Console
+
+from pocketbert.distill.distillation import distill
+from pocketbert.distill.finetune import finetune
+from pocketbert.distill.pretrain import pretrain
+from pocketbert.distill.stage import LOG
+from pocketbert.errors import GateBreach, PocketBertError
+from pocketbert.files import write_atomically
+from pocketbert.machine import describe_machine, granted_cores
+from pocketbert.manifest import Manifest
+from pocketbert.measure.comparison import DEMONSTRATION, Provenance, Report, check_gates, read_curve
+from pocketbert.measure.evaluation import Comparison, compare, comparison_key, evaluate
+from pocketbert.measure.report import write_html
+from pocketbert.measure.results import Role
+from pocketbert.measure.wording import describe_gate
+from pocketbert.recipe import Data, DistillStage, FinetuneStage, Losses, PretrainStage, Recipe, Student
+
+__all__ = ["compare", "distill", "evaluate", "finetune", "pretrain", "run"]
+
+
+@dataclass
+class _Walk:
+    """Where a run stands: which models the next stage takes up."""
+
+    recipe: Recipe
+    folder: Path
+    console: Console
+    base: str | None
+    teacher: str | None
+    student: Student
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    comparisons: list[Comparison] = field(default_factory=list)
+
+
+def run(recipe: Recipe, *, console: Console | None = None) -> Report:
+    """Walk the stages of a recipe, compare the student with its teacher, check the gates and write the report.
+
+    ``pretrain`` makes the base; ``finetune`` makes the base a teacher of the task; ``distill`` on text makes a
+    general student of the base; ``distill`` on rows has the teacher teach a student, which starts from the general
+    one where there is one.
+
+    Args:
+        recipe: the stages and their options.
+        console: for progress; standard error when absent.
+
+    Returns:
+        The report, also written as ``report.json`` and ``report.html`` in the run's folder.
+
+    Raises:
+        PocketBertError: an input cannot be used.
+        GateBreach: a gate does not hold; the report is written all the same.
+        Interrupted: asked to stop; run again to go on.
+    """
+    started = time.monotonic()
+    torch.set_num_threads(recipe.threads or granted_cores())
+    folder = Path(recipe.output or f"runs/{recipe.name}")
+    teacher = recipe.teacher.model if recipe.teacher else None
+    walk = _Walk(recipe, folder, console or Console(stderr=True), teacher, teacher, recipe.student)
+    for number, stage in enumerate(recipe.stages, start=1):
+        walk.console.rule(f"{number}/{len(recipe.stages)} {stage.kind}", align="left")
+        _take_step(walk, number, stage.options)
+    report = _make_report(walk, time.monotonic() - started)
+    report.to_json(folder / "report.json")
+    write_html(report, folder / "report.html")
+    breaches = [describe_gate(gate) for gate in report.gates if not gate.passed]
+    if breaches:
+        raise GateBreach(f"{recipe.name}: {len(breaches)} gate(s) not held: " + "; ".join(breaches), report)
+    return report
+
+
+def _take_step(walk: _Walk, number: int, options: PretrainStage | FinetuneStage | DistillStage) -> None:
+    if isinstance(options, PretrainStage):
+        output = walk.folder / f"{number:02d}-pretrain"
+        walk.manifests[output.name] = pretrain(options, output, console=walk.console, replace=True)
+        walk.base = walk.teacher = str(output)
+    elif isinstance(options, FinetuneStage):
+        output = walk.folder / f"{number:02d}-finetune"
+        base = _known(walk.base, number, "finetune")
+        walk.manifests[output.name] = finetune(
+            options, base, output, walk.recipe.data, console=walk.console, replace=True
+        )
+        walk.teacher = str(output)
+    else:
+        _take_lesson(walk, number, options)
+
+
+def _take_lesson(walk: _Walk, number: int, options: DistillStage) -> None:
+    output = walk.folder / f"{number:02d}-distill"
+    teacher = _known(walk.base if options.corpus else walk.teacher, number, "distill")
+    walk.manifests[output.name] = distill(
+        options, teacher, walk.student, output, walk.recipe.data, console=walk.console, replace=True
+    )
+    if options.corpus:
+        walk.student = Student(start=str(output))
+        return
+    models: dict[Role, str] = {"teacher": teacher, "student": str(output)}
+    if options.without_teacher:
+        models["without_teacher"] = _learn_alone(walk, number, options, teacher)
+    data = options.data or walk.recipe.data
+    if data is not None:
+        walk.comparisons.append(_compare_once(walk, number, models, data))
+
+
+def _learn_alone(walk: _Walk, number: int, options: DistillStage, teacher: str) -> str:
+    """The same student from the same start in the same time, on the labels alone: what the teacher's word is worth."""
+    output = walk.folder / f"{number:02d}-without-teacher"
+    walk.console.rule("the same student without a teacher", align="left")
+    alone = options.model_copy(update={"losses": Losses(labels=1.0)})
+    walk.manifests[output.name] = distill(
+        alone, teacher, walk.student, output, walk.recipe.data, console=walk.console, replace=True
+    )
+    return str(output)
+
+
+def _compare_once(walk: _Walk, number: int, models: dict[Role, str], data: Data) -> Comparison:
+    """Compare, or take the comparison of the same models and rows from the folder."""
+    path = walk.folder / f"{number:02d}-comparison.json"
+    key = comparison_key(models, data)
+    if path.is_file():
+        try:
+            found = Comparison.model_validate_json(path.read_bytes())
+        except ValidationError:
+            walk.console.print(f"{path}: not a comparison of this version; comparing again", highlight=False)
+        else:
+            if found.key == key:
+                return found
+    walk.console.rule("comparing", align="left")
+    comparison = compare(models, data, name=_name(walk.recipe, data))
+    write_atomically(path, comparison.model_dump_json(indent=2))
+    return comparison
+
+
+def _make_report(walk: _Walk, seconds: float) -> Report:
+    last = walk.comparisons[-1] if walk.comparisons else None
+    report = Report(
+        name=walk.recipe.name,
+        demonstration=DEMONSTRATION if _embedded(walk.recipe) else None,
+        tasks=[comparison.quality for comparison in walk.comparisons],
+        sizes=last.sizes if last else {},
+        speed=last.speed if last else None,
+        curves=[read_curve(name, walk.folder / name / LOG) for name in walk.manifests],
+        provenance=Provenance(
+            recipe=walk.recipe.model_dump(mode="json", exclude_none=True),
+            manifests={name: manifest.model_dump(mode="json") for name, manifest in walk.manifests.items()},
+            data={name: manifest.data for name, manifest in walk.manifests.items()},
+            machine=describe_machine(),
+            seeds={f"{number}": stage.options.seed for number, stage in enumerate(walk.recipe.stages, start=1)},
+            seconds=seconds,
+        ),
+    )
+    report.gates = check_gates(walk.recipe.gates, report)
+    return report
+
+
+def _known(model: str | None, number: int, stage: str) -> str:
+    if model is None:
+        raise PocketBertError(f"stages.{number - 1}.{stage}: no model yet; set teacher.model, or pretrain one first")
+    return model
+
+
+def _name(recipe: Recipe, data: Data) -> str:
+    return recipe.name if data is recipe.data else (data.layout or recipe.name)
+
+
+def _embedded(recipe: Recipe) -> bool:
+    def sources() -> Iterable[str]:
+        for data in (recipe.data, *(getattr(stage.options, "data", None) for stage in recipe.stages)):
+            if data is not None:
+                yield from [*(data.train or []), *(data.test or []), *(data.validation or [])]
+        for stage in recipe.stages:
+            yield from getattr(stage.options, "corpus", None) or []
+
+    return any(source.startswith("embedded:") for source in sources())

@@ -1,0 +1,324 @@
+"""The recipe: one definition of every option, for YAML files, command-line flags, Python and the docs."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from pocketbert.errors import PocketBertError
+
+TaskName = Literal[
+    "masked_lm", "classification", "multi_label", "regression", "token_classification", "question_answering"
+]
+Layout = Literal["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "conll", "squad"]
+Metric = Literal[
+    "accuracy",
+    "f1",
+    "macro_f1",
+    "micro_f1",
+    "matthews",
+    "pearson",
+    "spearman",
+    "span_f1",
+    "exact_match",
+    "answer_f1",
+]
+Init = Literal["uniform", "first", "last", "distilbert", "none"]
+
+
+def parse_duration(value: Any) -> Any:
+    """Turn ``90s``, ``20m``, ``1.5h`` into seconds; numbers are seconds already."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
+        if not match:
+            raise ValueError(f"{value!r} is not a duration; write 90s, 20m or 1.5h")
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    return value
+
+
+def as_list(value: Any) -> Any:
+    """Let a single path stand where a list of paths is meant."""
+    return [value] if isinstance(value, str | Path) else value
+
+
+S = TypeVar("S", bound="Section")
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+Sources = Annotated[list[str], BeforeValidator(as_list)]
+
+
+class Section(BaseModel):
+    """A part of a recipe; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class Data(Section):
+    """Which rows a task reads, and from which columns."""
+
+    task: TaskName = Field(description="what is predicted")
+    train: Sources | None = Field(None, description="files, globs, a hub dataset (hub:NAME) or embedded:NAME")
+    validation: Sources | None = Field(None, description="rows for choosing the checkpoint (see docs/data.md)")
+    test: Sources | None = Field(None, description="rows for the reported numbers")
+    layout: Layout | None = Field(None, description="a published layout instead of named columns")
+    text: str | None = Field(None, description="column of the text; guessed when absent")
+    pair: str | None = Field(None, description="column of the second text of a pair")
+    label: str | None = Field(None, description="column of the label, the labels or the number to predict")
+    label_separator: str = Field(",", description="between the labels of one multi-label row")
+    labels: list[str] | None = Field(None, description="the labels in order; collected from train when absent")
+    tokens: str | None = Field(None, description="column of a row's words (token classification)")
+    tags: str | None = Field(None, description="column of a row's tags (token classification)")
+    question: str | None = Field(None, description="column of the question (question answering)")
+    context: str | None = Field(None, description="column of the context (question answering)")
+    answers: str | None = Field(None, description="column of the answers (question answering)")
+    metric: list[Metric] | None = Field(
+        None, description="what decides; the mean where several; a task's usual choice when absent"
+    )
+    max_length: int = Field(128, ge=8, description="tokens per row, special tokens included")
+    stride: int = Field(32, ge=0, description="overlap of the windows of a long context (question answering)")
+    on_error: Literal["fail", "skip"] = Field("fail", description="what a bad row does; skipped rows are counted")
+    too_long: Literal["truncate", "fail", "skip"] = Field(
+        "truncate", description="what a text longer than max_length does; truncated rows are counted"
+    )
+    limit: int | None = Field(None, ge=1, description="read at most this many training rows")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metric_as_list(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("metric"), str):
+            values = {**values, "metric": [values["metric"]]}
+        return values
+
+
+class Masking(Section):
+    """Which tokens the masked language model has to predict."""
+
+    rate: float = Field(0.15, gt=0, lt=1, description="share of the non-special tokens that is picked")
+    mask: float = Field(0.8, ge=0, le=1, description="share of the picked tokens replaced by the mask token")
+    random: float = Field(0.1, ge=0, le=1, description="share replaced by a random token; the rest is kept")
+    whole_words: bool = Field(False, description="pick whole words, not pieces")
+    smoothing: float = Field(
+        0.0, ge=0, description="pick with probability ∝ max(count, 1)^-smoothing; 0.7 in the DistilBERT code"
+    )
+
+    @model_validator(mode="after")
+    def _shares(self) -> "Masking":
+        if self.mask + self.random > 1:
+            raise ValueError("masking: mask + random must be at most 1")
+        return self
+
+
+class Training(Section):
+    """How long and how fast to learn; the same for every stage that trains."""
+
+    epochs: float | None = Field(None, gt=0, description="passes over the data")
+    steps: int | None = Field(None, gt=0, description="optimiser steps, instead of epochs")
+    budget: Seconds | None = Field(None, description="time, instead of epochs or steps: 90s, 20m, 3h")
+    batch_size: int = Field(32, gt=0, description="sequences per device and forward pass")
+    accumulation: int = Field(1, gt=0, description="forward passes per optimiser step")
+    learning_rate: float = Field(5e-5, gt=0)
+    warmup_ratio: float = Field(0.05, ge=0, lt=1, description="share of the run spent warming up")
+    weight_decay: float = Field(0.0, ge=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.98, ge=0, lt=1)
+    epsilon: float = Field(1e-6, gt=0)
+    clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
+    dropout: float | None = Field(None, ge=0, lt=1, description="the model's own when absent")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: the one this machine multiplies fastest"
+    )
+    evaluate_every: int | None = Field(None, gt=0, description="steps between validations; once an epoch when absent")
+    patience: int | None = Field(None, gt=0, description="validations without gain before stopping")
+    save_every: Seconds = Field(300.0, description="time between checkpoints")
+    save_steps: int | None = Field(None, gt=0, description="steps between checkpoints, instead of time")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Training":
+        if sum(value is not None for value in (self.epochs, self.steps, self.budget)) > 1:
+            raise ValueError("name one of epochs, steps and budget")
+        return self
+
+
+class Losses(Section):
+    """Weights of the losses; the objective is their weighted sum."""
+
+    soft_targets: float = Field(0.0, ge=0, description="KL to the teacher's softened distribution")
+    labels: float = Field(0.0, ge=0, description="the task's own loss on the true labels")
+    masked_lm: float = Field(0.0, ge=0, description="cross-entropy on the masked tokens")
+    cosine: float = Field(0.0, ge=0, description="1 - cosine of the last hidden states")
+    logit_mse: float = Field(0.0, ge=0, description="mean squared error of the logits")
+
+
+class Student(Section):
+    """The shape of the student and where its first weights come from."""
+
+    architecture: str = Field(
+        "auto",
+        description="auto: distilbert for a BERT teacher of single texts, else the teacher's own family",
+    )
+    layers: int | None = Field(None, gt=0, description="half of the teacher's when absent")
+    hidden_size: int | None = Field(None, gt=0, description="the teacher's when absent")
+    heads: int | None = Field(None, gt=0, description="the teacher's when absent")
+    feed_forward: int | None = Field(None, gt=0, description="the teacher's when absent")
+    init: Init | list[int] = Field("uniform", description="which teacher layers the student starts from")
+    start: str | None = Field(None, description="a model to start from, instead of shape and init")
+
+
+class Teacher(Section):
+    """The model that teaches."""
+
+    model: str = Field(description="a model directory, or a hub name")
+
+
+class PretrainStage(Training):
+    """Make a BERT from text alone."""
+
+    corpus: Sources = Field(description="plain text, or any source with a text column")
+    held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
+    tokenizer: str | None = Field(None, description="a directory or vocab.txt; trained on the text when absent")
+    vocabulary: int = Field(30522, gt=100, description="pieces of a tokenizer trained here")
+    lowercase: bool = Field(True, description="for a tokenizer trained here")
+    layers: int = Field(12, gt=0)
+    hidden_size: int = Field(768, gt=0)
+    heads: int = Field(12, gt=0)
+    feed_forward: int | None = Field(None, gt=0, description="four times hidden_size when absent")
+    positions: int = Field(512, ge=8, description="longest input the model can take")
+    block: int = Field(128, ge=8, description="tokens per training sequence, special tokens included")
+    masking: Masking = Masking()
+    epochs: float | None = Field(None, gt=0)
+    batch_size: int = Field(32, gt=0)
+    learning_rate: float = Field(5e-4, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+
+
+class FinetuneStage(Training):
+    """Train a model on the labels of a task."""
+
+    data: Data | None = Field(None, description="the recipe's data when absent")
+
+
+class DistillStage(Training):
+    """Teach a student."""
+
+    data: Data | None = Field(None, description="the recipe's data when absent")
+    corpus: Sources | None = Field(None, description="text for masked-LM distillation, instead of the rows of a task")
+    held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
+    block: int = Field(128, ge=8, description="tokens per sequence of masked-LM distillation")
+    masking: Masking = Masking()
+    losses: Losses | None = Field(None, description="the stage's measured defaults when absent")
+    temperature: float = Field(2.0, gt=0)
+    soft_targets: Literal["masked", "all"] = Field(
+        "masked",
+        description="where masked-LM soft targets are computed: masked positions, or all real tokens",
+    )
+    without_teacher: bool = Field(
+        True, description="also train the same student on the labels alone, as the baseline of the comparison"
+    )
+
+
+class Stage(Section):
+    """One step of a recipe: exactly one of these keys."""
+
+    pretrain: PretrainStage | None = None
+    finetune: FinetuneStage | None = None
+    distill: DistillStage | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Stage":
+        if len(self.model_fields_set) != 1 or self.kind is None:
+            raise ValueError("a stage has exactly one key: pretrain, finetune or distill")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The stage's name."""
+        return next(iter(self.model_fields_set))
+
+    @property
+    def options(self) -> PretrainStage | FinetuneStage | DistillStage:
+        """The stage's options."""
+        options: PretrainStage | FinetuneStage | DistillStage = getattr(self, self.kind)
+        return options
+
+
+class Gates(Section):
+    """Limits that a run has to hold."""
+
+    kept: float | None = Field(None, gt=0, description="least share of the teacher's score")
+    smaller: float | None = Field(None, ge=0, lt=1, description="least share of the teacher's bytes saved")
+    faster: float | None = Field(None, gt=0, description="least throughput, as a multiple of the teacher's")
+
+
+class Recipe(Section):
+    """A whole run, as written in YAML."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    output: str | None = Field(None, description="folder of the run; runs/NAME when absent")
+    teacher: Teacher | None = None
+    student: Student = Student()
+    data: Data | None = None
+    stages: list[Stage] = Field(min_length=1)
+    gates: Gates = Gates()
+    threads: int | None = Field(None, gt=0, description="CPU threads; all that the machine grants when absent")
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe and apply ``key.path=value`` overrides.
+
+    Args:
+        path: the YAML file.
+        overrides: assignments such as ``stages.1.distill.epochs=1``; values are YAML.
+
+    Raises:
+        PocketBertError: the file is missing, not YAML, or a field is wrong; the message names the field.
+    """
+    if not path.is_file():
+        raise PocketBertError(f"{path}: no such recipe; `ls recipes/` shows those that come with PocketBERT")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise PocketBertError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise PocketBertError(f"{path}: a recipe is a mapping with name, stages, …")
+    for override in overrides or []:
+        _assign(tree, override)
+    return parse_section(Recipe, tree, str(path))
+
+
+def parse_section(kind: type[S], tree: Any, where: str) -> S:
+    """Validate a tree of plain values, with errors that name each field on a line of its own.
+
+    Raises:
+        PocketBertError: what was wrong, and in which field.
+    """
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part) for part in problem['loc']) or 'recipe'}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise PocketBertError(f"{where}: {len(lines)} wrong field(s)\n" + "\n".join(lines)) from None
+
+
+def _assign(tree: Any, override: str) -> None:
+    path, found, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not found or not all(keys):
+        raise PocketBertError(f"override {override!r}: write key.path=value, for example data.train=my.csv")
+    node = tree
+    for key in keys[:-1]:
+        if isinstance(node, list) and key.isdigit() and int(key) < len(node):
+            node = node[int(key)]
+        elif isinstance(node, dict):
+            node = node.setdefault(key, {})
+        else:
+            raise PocketBertError(f"override {override!r}: the recipe has nothing at {key!r}")
+    if isinstance(node, list) and keys[-1].isdigit() and int(keys[-1]) < len(node):
+        node[int(keys[-1])] = yaml.safe_load(text)
+    elif isinstance(node, dict):
+        node[keys[-1]] = yaml.safe_load(text)
+    else:
+        raise PocketBertError(f"override {override!r}: the recipe has nothing at {keys[-1]!r}")
