@@ -1,8 +1,18 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and an environment in which they do not fight for cores or reach for a network."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Read when torch, tokenizers and transformers are imported; subprocesses inherit them.
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "COLUMNS": "200",
+}
 
 
 @pytest.fixture(scope="session")

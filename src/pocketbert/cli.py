@@ -119,7 +119,7 @@ def evaluate(
     """
     from pocketbert import pipeline
 
-    result = pipeline.evaluate(model, sections["data"])
+    result = pipeline.evaluate(model, sections["data"], console=console)
     table = Table(
         "metric", "model", "majority class", title=f"{model} · {result.examples:,} rows", title_justify="left"
     )

@@ -4,7 +4,7 @@ A stage whose inputs have not changed is skipped, one that was killed goes on, a
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,14 +16,16 @@ from pocketbert.distill.distillation import distill
 from pocketbert.distill.finetune import finetune
 from pocketbert.distill.pretrain import pretrain
 from pocketbert.distill.stage import LOG
+from pocketbert.distill.texts import CORPORA
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.files import write_atomically
 from pocketbert.machine import describe_machine, granted_cores
 from pocketbert.manifest import Manifest
 from pocketbert.measure.comparison import DEMONSTRATION, Provenance, Report, check_gates, read_curve
-from pocketbert.measure.evaluation import Comparison, compare, comparison_key, evaluate
+from pocketbert.measure.evaluation import compare, comparison_key, evaluate
+from pocketbert.measure.language import compare_masked_lm, text_comparison_key
 from pocketbert.measure.report import write_html
-from pocketbert.measure.results import Role
+from pocketbert.measure.results import Comparison, Role
 from pocketbert.measure.wording import describe_gate
 from pocketbert.recipe import Data, DistillStage, FinetuneStage, Losses, PretrainStage, Recipe, Student
 
@@ -102,15 +104,16 @@ def _take_lesson(walk: _Walk, number: int, options: DistillStage) -> None:
     walk.manifests[output.name] = distill(
         options, teacher, walk.student, output, walk.recipe.data, console=walk.console, replace=True
     )
+    models: dict[Role, str] = {"teacher": teacher, "student": str(output)}
     if options.corpus:
         walk.student = Student(start=str(output))
+        walk.comparisons.append(_compare_texts_once(walk, number, models, options))
         return
-    models: dict[Role, str] = {"teacher": teacher, "student": str(output)}
     if options.without_teacher:
         models["without_teacher"] = _learn_alone(walk, number, options, teacher)
     data = options.data or walk.recipe.data
     if data is not None:
-        walk.comparisons.append(_compare_once(walk, number, models, data))
+        walk.comparisons.append(_compare_rows_once(walk, number, models, data))
 
 
 def _learn_alone(walk: _Walk, number: int, options: DistillStage, teacher: str) -> str:
@@ -124,10 +127,23 @@ def _learn_alone(walk: _Walk, number: int, options: DistillStage, teacher: str) 
     return str(output)
 
 
-def _compare_once(walk: _Walk, number: int, models: dict[Role, str], data: Data) -> Comparison:
-    """Compare, or take the comparison of the same models and rows from the folder."""
+def _compare_rows_once(walk: _Walk, number: int, models: dict[Role, str], data: Data) -> Comparison:
+    def measure() -> Comparison:
+        return compare(models, data, name=_name(walk.recipe, data))
+
+    return _once(walk, number, comparison_key(models, data), measure)
+
+
+def _compare_texts_once(walk: _Walk, number: int, models: dict[Role, str], options: DistillStage) -> Comparison:
+    def measure() -> Comparison:
+        return compare_masked_lm(models, options, walk.folder / CORPORA, walk.console, walk.recipe.name)
+
+    return _once(walk, number, text_comparison_key(models, options), measure)
+
+
+def _once(walk: _Walk, number: int, key: str, measure: Callable[[], Comparison]) -> Comparison:
+    """Compare, or take the comparison of the same models and data from the folder."""
     path = walk.folder / f"{number:02d}-comparison.json"
-    key = comparison_key(models, data)
     if path.is_file():
         try:
             found = Comparison.model_validate_json(path.read_bytes())
@@ -137,7 +153,7 @@ def _compare_once(walk: _Walk, number: int, models: dict[Role, str], data: Data)
             if found.key == key:
                 return found
     walk.console.rule("comparing", align="left")
-    comparison = compare(models, data, name=_name(walk.recipe, data))
+    comparison = measure()
     write_atomically(path, comparison.model_dump_json(indent=2))
     return comparison
 

@@ -22,7 +22,7 @@ TEXTS = [
 def wordpiece() -> BertTokenizerFast:
     """Lower-casing WordPiece of whole words, letters and digits, ``[CLS]`` first."""
     words = sorted({word for text in TEXTS for word in text.split()})
-    letters = [letter for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *words]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
     return BertTokenizerFast(vocab=vocabulary, do_lower_case=True)

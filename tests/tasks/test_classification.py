@@ -72,7 +72,7 @@ def test_a_bad_row_is_named_or_skipped(row, message, rows, make):
 
 
 def test_a_column_that_is_not_there_is_refused(rows, make):
-    with pytest.raises(DataError, match="no column 'sentense'.*did you mean 'sentence'"):
+    with pytest.raises(DataError, match=r"no column 'sentense'.*did you mean 'sentence'"):
         make("classification", text="sentense").fit(rows({"sentence": "x", "label": "a"}))
 
 
@@ -94,7 +94,7 @@ def test_a_label_with_one_example_is_left_out_when_skipping(rows, make):
 
 def test_no_row_left_is_an_error(rows, make):
     task = make("classification", on_error="skip", labels=["a", "b"])
-    with pytest.raises(DataError, match="every row was left out; the first because of train.csv row 1"):
+    with pytest.raises(DataError, match=r"every row was left out; the first because of train.csv row 1"):
         task.examples(rows({"text": "x", "label": "c"}))
 
 
@@ -146,7 +146,7 @@ def test_truncated_rows_are_counted_exactly(words, rows, make, wordpiece):
 def test_a_long_text_can_fail_or_be_skipped(rows, make, wordpiece):
     data = rows({"text": "cat " * 7, "label": "a"}, GOOD[0])
     task = make("classification", labels=["a", "b"], max_length=8, too_long="fail")
-    with pytest.raises(DataError, match="train.csv row 1: the text is longer than max_length, 8 tokens"):
+    with pytest.raises(DataError, match=r"train.csv row 1: the text is longer than max_length, 8 tokens"):
         task.encode(task.examples(data), wordpiece)
     task = make("classification", labels=["a", "b"], max_length=8, too_long="skip")
     encoded = task.encode(task.examples(data), wordpiece)

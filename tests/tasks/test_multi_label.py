@@ -34,7 +34,7 @@ def test_an_unknown_label_is_named(rows, make):
 
 
 def test_a_label_with_one_example_is_refused(rows, make):
-    with pytest.raises(DataError, match="train.csv row 4: the label '5' has a single example"):
+    with pytest.raises(DataError, match=r"train.csv row 4: the label '5' has a single example"):
         make("multi_label", label="label").fit(rows(*ROWS[:4]))
 
 

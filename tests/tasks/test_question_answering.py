@@ -51,7 +51,9 @@ def test_windows_overlap_and_cover_the_context(name, request, rows, make):
     assert encoded.truncated == 0
     long = [places for places, number in zip(encoded.places, encoded.example_of, strict=True) if number == 1]
     covered = {int(character) for places in long for character in places[:, 0]} - {-1, -2}
-    words = [index for index, letter in enumerate(LONG["context"]) if letter != " " and LONG["context"][index - 1] == " "]
+    words = [
+        index for index, letter in enumerate(LONG["context"]) if letter != " " and LONG["context"][index - 1] == " "
+    ]
     assert covered >= set(words[1:])
     first, second = ({tuple(place) for place in places.tolist() if place[0] >= 0} for places in long[:2])
     assert len(first & second) == 6
@@ -149,9 +151,7 @@ def test_a_bad_row_is_named_or_skipped(change, message, rows, make):
 
 def test_rows_without_answers_can_be_predicted(rows, make, wordpiece):
     task = make("question_answering")
-    encoded = task.encode(
-        task.examples(rows({"question": "who ?", "context": CONTEXT}), labelled=False), wordpiece
-    )
+    encoded = task.encode(task.examples(rows({"question": "who ?", "context": CONTEXT}), labelled=False), wordpiece)
     assert "labels" not in encoded.features[0]
 
 

@@ -22,6 +22,11 @@ def test_byte_level_words_start_with_a_space_even_after_saving(name, request, tm
     assert AutoTokenizer.from_pretrained(tmp_path)(words, is_split_into_words=True).tokens() == after
 
 
+def test_places_of_the_first_word_stay_right(roberta):
+    mark_word_starts(roberta)
+    assert roberta("the cat", return_offsets_mapping=True)["offset_mapping"][1] == (0, 3)
+
+
 def test_other_tokenizers_are_left_alone(wordpiece):
     before = wordpiece.backend_tokenizer.to_str()
     mark_word_starts(wordpiece)

@@ -77,7 +77,7 @@ def build_corpus(
     tokenizer: Any,
     folder: Path,
     key: str,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int, int], None] | None = None,
 ) -> Corpus:
     """Tokenise documents into a folder, or go on with a build that was killed.
 
@@ -86,7 +86,7 @@ def build_corpus(
         tokenizer: a fast ``transformers`` tokenizer with a separator token.
         folder: where the shards go; made when absent.
         key: what the corpus is made of (source and tokenizer hashes); another key starts afresh.
-        on_progress: called after each flush with documents and tokens so far.
+        on_progress: called after each flush with documents, characters and tokens so far.
 
     Returns:
         The finished corpus, opened. One that is finished already is opened without reading a text.
@@ -97,15 +97,16 @@ def build_corpus(
     folder.mkdir(parents=True, exist_ok=True)
     index = read_index(folder)
     if index.get("key") != key:
-        index = {"key": key, "dtype": _smallest_dtype(len(tokenizer)), "documents": 0, "shards": [0]}
+        index = {"key": key, "dtype": _smallest_dtype(len(tokenizer)), "documents": 0, "characters": 0, "shards": [0]}
     if not index.get("complete"):
         rest = itertools.islice(texts, index["documents"], None)
         for batch in _batches(rest):
             _append(folder, index, _tokenize(batch, tokenizer, index["dtype"]))
             index["documents"] += len(batch)
+            index["characters"] += sum(map(len, batch))
             _write_index(folder, index)
             if on_progress:
-                on_progress(index["documents"], sum(index["shards"]))
+                on_progress(index["documents"], index["characters"], sum(index["shards"]))
         _finish(folder, index, len(tokenizer))
     return Corpus(folder)
 

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from pocketbert.data.order import Position
+from pocketbert.data.records import IGNORED
 from pocketbert.distill.datasets import MaskedBlocks
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 from pocketbert.tasks.base import Encoded, Feature, Task, collate
+from pocketbert.tasks.masked_lm import BlockAnswer
 
 TOKENS_PER_BATCH = 4096
 
@@ -57,21 +59,34 @@ def batches_by_length(lengths: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-@torch.inference_mode()
 def masked_lm_loss(model: PreTrainedModel, blocks: MaskedBlocks, batch_size: int) -> float:
-    """Mean cross-entropy over the masked tokens of held-out blocks, in nats; the masks are those of epoch 0."""
+    """Mean cross-entropy over the masked tokens of held-out blocks, in nats."""
+    answers, targets = answer_blocks(model, blocks, batch_size)
+    return sum(answer.loss for answer in answers) / sum(map(len, targets))
+
+
+@torch.inference_mode()
+def answer_blocks(
+    model: PreTrainedModel, blocks: MaskedBlocks, batch_size: int
+) -> tuple[list[BlockAnswer], list[NDArray[np.int64]]]:
+    """The model's answer to each held-out block, and the true ids; the masks are those of epoch 0."""
     projection, accepted = Projection(model), accepted_inputs(model)
-    total, count = 0.0, 0
+    answers: list[BlockAnswer] = []
+    targets: list[NDArray[np.int64]] = []
     for start in range(0, len(blocks), batch_size):
         rows = range(start, min(start + batch_size, len(blocks)))
         batch = blocks.collate([blocks[Position(0, row)] for row in rows])
         batch = {key: value.to(model.device) for key, value in batch.items()}
-        masked = batch["labels"] >= 0
-        outputs = projection(model, model_inputs(batch, accepted), masked)
+        masked = batch["labels"] != IGNORED
+        logits = projection(model, model_inputs(batch, accepted), masked).logits.float()
         labels = batch["labels"][masked]
-        total += torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum").item()
-        count += len(labels)
-    return total / count
+        loss = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+        sizes = masked.sum(dim=1).tolist()
+        parts = (torch.split(values.cpu(), sizes) for values in (logits.argmax(dim=-1), loss, labels))
+        for ids, losses, true in zip(*parts, strict=True):
+            answers.append(BlockAnswer(ids.numpy(), losses.sum().item()))
+            targets.append(true.numpy())
+    return answers, targets
 
 
 def _logits(output: Any) -> NDArray[np.float32]:

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from pocketbert.data.sources import fingerprint
 from pocketbert.distill.prediction import run_model
 from pocketbert.distill.rows import TaskRows, read_rows, read_test_rows, targets
-from pocketbert.errors import ModelError
+from pocketbert.errors import DataError, ModelError
 from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options, hash_weights
-from pocketbert.measure.results import Interval, Result, Role, Size, Speed, TaskComparison
+from pocketbert.measure.language import evaluate_masked_lm
+from pocketbert.measure.results import Comparison, Evaluation, Interval, Role
 from pocketbert.measure.scores import compare_predictions, draw_scores
 from pocketbert.measure.speed import Runnable, measure_size, measure_speed
 from pocketbert.models.loading import LoadedModel, load_model
@@ -22,52 +24,6 @@ from pocketbert.tasks import make_task
 from pocketbert.tasks.base import Encoded, Task
 
 SPEED_SECONDS = 20.0
-
-
-class Evaluation(Result):
-    """One model on one task.
-
-    Attributes:
-        model: the directory.
-        task: the task type.
-        examples: how many were answered.
-        metrics: all of them by name.
-        majority: the same of the best constant answer.
-        deciding: names of the metrics whose mean is the score.
-        score: the mean of the deciding metrics.
-        interval: 95 %, from the bootstrap.
-        truncated: examples that lost text to ``max_length``.
-        notes: what was guessed and skipped.
-    """
-
-    model: str
-    task: str
-    examples: int
-    metrics: dict[str, float]
-    majority: dict[str, float]
-    deciding: list[str]
-    score: float
-    interval: Interval
-    truncated: int
-    notes: list[str]
-
-
-class Comparison(Result):
-    """Teacher against student: quality, size and speed, measured in one run.
-
-    Attributes:
-        key: hash of models, data and options.
-        quality: scores, intervals, what was kept.
-        sizes: by role.
-        speed: of teacher and student, in turn.
-        notes: what was guessed and skipped.
-    """
-
-    key: str
-    quality: TaskComparison
-    sizes: dict[Role, Size]
-    speed: Speed
-    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -79,18 +35,25 @@ class _Answers:
     predictions: list[Any]
 
 
-def evaluate(model: str, data: Data, resamples: int = 1000, seed: int = 0) -> Evaluation:
-    """Score a model on held-out rows.
+def evaluate(
+    model: str, data: Data, *, console: Console | None = None, resamples: int = 1000, seed: int = 0
+) -> Evaluation:
+    """Score a model on held-out rows, or on held-out text for the masked language model.
 
     Args:
         model: a model directory or hub name with the task's head.
         data: the task; its ``test`` rows are answered, else its ``validation`` rows.
+        console: for progress; standard error when absent.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
         PocketBertError: the model has no such head, or the rows cannot be used.
     """
+    if not (data.test or data.validation):
+        raise DataError("name the rows to evaluate on: --data FILE, or data.test in a recipe")
+    if data.task == "masked_lm":
+        return evaluate_masked_lm(model, data, console or Console(stderr=True), resamples, seed)
     loaded = _load(model, data)
     rows = _rows(data, loaded)
     answers = _answer(loaded, rows.task, rows)

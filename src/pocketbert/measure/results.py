@@ -168,3 +168,49 @@ class Speed(Result):
     tokens_p95: int
     threads: int
     device: str
+
+
+class Evaluation(Result):
+    """One model on one task.
+
+    Attributes:
+        model: the directory.
+        task: the task type.
+        examples: how many were answered.
+        metrics: all of them by name.
+        majority: the same of the best constant answer.
+        deciding: names of the metrics whose mean is the score.
+        score: the mean of the deciding metrics.
+        interval: 95 %, from the bootstrap.
+        truncated: examples that lost text to ``max_length``.
+        notes: what was guessed and skipped.
+    """
+
+    model: str
+    task: str
+    examples: int
+    metrics: dict[str, float]
+    majority: dict[str, float]
+    deciding: list[str]
+    score: float
+    interval: Interval
+    truncated: int
+    notes: list[str]
+
+
+class Comparison(Result):
+    """Teacher against student: quality, size and speed, measured in one run.
+
+    Attributes:
+        key: hash of models, data and options.
+        quality: scores, intervals, what was kept.
+        sizes: by role.
+        speed: of teacher and student, in turn.
+        notes: what was guessed and skipped.
+    """
+
+    key: str
+    quality: TaskComparison
+    sizes: dict[Role, Size]
+    speed: Speed
+    notes: list[str]

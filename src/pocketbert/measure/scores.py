@@ -19,7 +19,7 @@ from pocketbert.measure.results import (
     Role,
     TaskComparison,
 )
-from pocketbert.tasks.base import Task
+from pocketbert.tasks.base import Scoring
 
 Scorer = Callable[[NDArray[np.int64]], float]
 
@@ -89,7 +89,7 @@ def run_mcnemar(teacher: NDArray[np.bool_], student: NDArray[np.bool_]) -> McNem
 
 
 def compare_predictions(
-    task: Task,
+    task: Scoring,
     targets: Sequence[Any],
     teacher_predictions: Sequence[Any],
     student_predictions: Sequence[Any],
@@ -152,7 +152,7 @@ def _check_counts(answers: Mapping[Role, Sequence[Any]], examples: int) -> None:
 
 
 def _score_all(
-    task: Task,
+    task: Scoring,
     targets: Sequence[Any],
     answers: Mapping[Role, Sequence[Any]],
     metrics: Mapping[Role, Mapping[str, float]],
@@ -204,14 +204,14 @@ def _measure_gain(scored: Mapping[Role, _Scored]) -> Difference | None:
     return Difference(value=student.score - alone.score, interval=_interval(student.draws - alone.draws))
 
 
-def _compare_right(task: Task, targets: Sequence[Any], answers: Mapping[Role, Sequence[Any]]) -> McNemar | None:
+def _compare_right(task: Scoring, targets: Sequence[Any], answers: Mapping[Role, Sequence[Any]]) -> McNemar | None:
     teacher = task.correct(answers["teacher"], targets)
     student = task.correct(answers["student"], targets)
     return None if teacher is None or student is None else run_mcnemar(teacher, student)
 
 
 def _count_confusion(
-    task: Task, targets: Sequence[Any], answers: Mapping[Role, Sequence[Any]]
+    task: Scoring, targets: Sequence[Any], answers: Mapping[Role, Sequence[Any]]
 ) -> dict[Role, list[list[int]]]:
     if task.name != "classification" or task.labels is None or len(task.labels) > LARGEST_CONFUSION:
         return {}

@@ -10,8 +10,7 @@ from pocketbert.tasks.regression import Regression
 from pocketbert.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task
-    for task in (Classification, MultiLabel, Regression, TokenClassification, QuestionAnswering)
+    task.name: task for task in (Classification, MultiLabel, Regression, TokenClassification, QuestionAnswering)
 }
 """Task types by the names that recipes use; the masked language model has text instead of rows."""
 
@@ -23,7 +22,5 @@ def make_task(data: Data) -> Task:
         PocketBertError: the task has no rows, or layout or metric do not fit it.
     """
     if data.task not in TASKS:
-        raise PocketBertError(
-            f"data.task: {data.task} is learnt from text, not rows; name `text` in the stage"
-        )
+        raise PocketBertError(f"data.task: {data.task} is learnt from text, not rows; name `text` in the stage")
     return TASKS[data.task](data)

@@ -76,9 +76,7 @@ def _place(text: str, start: int | None, context: str, where: str, column: str) 
     found = context.find(stripped) if start is None else start + text.index(stripped)
     if found < 0 or context[found : found + len(stripped)] != stripped:
         place = "in the context" if start is None else f"at character {start} of the context"
-        raise DataError(
-            f"{where}: the answer {stripped!r} is not {place}; mend the row (characters count, not bytes)"
-        )
+        raise DataError(f"{where}: the answer {stripped!r} is not {place}; mend the row (characters count, not bytes)")
     return Answer(stripped, found, found + len(stripped))
 
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,26 @@ class Encoded:
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each feature."""
         return np.array([len(feature["input_ids"]) for feature in self.features], dtype=np.int64)
+
+
+class Scoring(Protocol):
+    """What a comparison asks of a task; see :class:`Task` for what each does."""
+
+    labels: list[str] | None
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def deciding(self) -> list[str]: ...  # noqa: D102
+
+    def score(self, predictions: Any, targets: Any) -> dict[str, float]: ...  # noqa: D102
+
+    def scorer(self, predictions: Any, targets: Any) -> Callable[[NDArray[np.int64]], float]: ...  # noqa: D102
+
+    def correct(self, predictions: Any, targets: Any) -> NDArray[np.bool_] | None: ...  # noqa: D102
+
+    def agreement(self, first: Any, second: Any) -> float: ...  # noqa: D102
 
 
 class Task(ABC):

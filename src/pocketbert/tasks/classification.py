@@ -58,9 +58,7 @@ class Classification(TextTask):
         """Accuracy, macro F1, Matthews' correlation; F1 of the second label where there are two."""
         return classification_scores(predictions, targets, len(known_labels(self)))
 
-    def scorer(
-        self, predictions: Sequence[int], targets: Sequence[int]
-    ) -> Callable[[NDArray[np.int64]], float]:
+    def scorer(self, predictions: Sequence[int], targets: Sequence[int]) -> Callable[[NDArray[np.int64]], float]:
         """The deciding score of a resample, from its confusion matrix."""
         classes = len(known_labels(self))
         found, true = np.asarray(predictions, dtype=np.int64), np.asarray(targets, dtype=np.int64)

@@ -26,9 +26,7 @@ def order_labels(names: Iterable[str]) -> list[str]:
     return sorted(unique)
 
 
-def collect_labels(
-    task: Task, records: Iterable[Record], read: Callable[[Record], Iterable[str]]
-) -> list[str]:
+def collect_labels(task: Task, records: Iterable[Record], read: Callable[[Record], Iterable[str]]) -> list[str]:
     """The labels that training rows have, in order.
 
     Args:
@@ -56,9 +54,7 @@ def _leave_out_lonely(task: Task, counts: Counter[str], first: dict[str, str]) -
     for name in [name for name, count in counts.items() if count == 1]:
         reason = f"{first[name]}: the label {name!r} has a single example in the training rows"
         if task.data.on_error == "fail":
-            raise DataError(
-                f"{reason}; add more, set on_error: skip to leave it out, or name it in data.labels"
-            )
+            raise DataError(f"{reason}; add more, set on_error: skip to leave it out, or name it in data.labels")
         task.notes.append(f"{reason}; rows with it are left out")
         del counts[name]
 

@@ -12,9 +12,7 @@ from sklearn import metrics
 Counts = NDArray[np.int64]
 
 
-def classification_scores(
-    predictions: Sequence[int], targets: Sequence[int], classes: int
-) -> dict[str, float]:
+def classification_scores(predictions: Sequence[int], targets: Sequence[int], classes: int) -> dict[str, float]:
     """Accuracy, macro F1 and Matthews' correlation; with two classes also F1 of the second.
 
     Args:
@@ -111,9 +109,7 @@ FROM_CONFUSION: dict[str, Callable[[Counts], float]] = {
 """Classification scores of a confusion matrix (classes, classes)."""
 
 
-def set_scores(
-    predictions: NDArray[np.bool_], targets: NDArray[np.bool_]
-) -> dict[str, Callable[[Any], float]]:
+def set_scores(predictions: NDArray[np.bool_], targets: NDArray[np.bool_]) -> dict[str, Callable[[Any], float]]:
     """Multi-label scores of a resample, as functions of the indices of its examples.
 
     Args:

@@ -59,9 +59,7 @@ class MultiLabel(TextTask):
         """Micro F1, macro F1, and the share of texts whose sets are equal (``accuracy``)."""
         return multi_label_scores(_stack(predictions), _stack(targets))
 
-    def scorer(
-        self, predictions: Sequence[Any], targets: Sequence[Any]
-    ) -> Callable[[NDArray[np.int64]], float]:
+    def scorer(self, predictions: Sequence[Any], targets: Sequence[Any]) -> Callable[[NDArray[np.int64]], float]:
         """The deciding score of a resample, from counts for each text and label."""
         scores = set_scores(_stack(predictions), _stack(targets))
         return lambda index: float(np.mean([scores[name](index) for name in self.deciding]))

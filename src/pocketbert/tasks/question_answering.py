@@ -157,25 +157,19 @@ class QuestionAnswering(Task):
         grades = _grades(predictions, targets)[:, columns].mean(axis=1)
         return lambda index: float(grades[index].mean())
 
-    def majority(
-        self, train_targets: Sequence[Sequence[Answer]], examples: Sequence[Example]
-    ) -> list[Answer]:
+    def majority(self, train_targets: Sequence[Sequence[Answer]], examples: Sequence[Example]) -> list[Answer]:
         """The most frequent of the first right answers, which is none where most questions have none."""
         texts = Counter(normalise_answer(target[0].text) if target else "" for target in train_targets)
         return [Answer(texts.most_common(1)[0][0], 0, 0)] * len(examples)
 
-    def correct(
-        self, predictions: Sequence[Answer], targets: Sequence[Sequence[Answer]]
-    ) -> NDArray[np.bool_]:
+    def correct(self, predictions: Sequence[Answer], targets: Sequence[Sequence[Answer]]) -> NDArray[np.bool_]:
         """Per question whether the answer matches exactly."""
         matches: NDArray[np.bool_] = _grades(predictions, targets)[:, 0] == 1
         return matches
 
     def agreement(self, first: Sequence[Answer], second: Sequence[Answer]) -> float:
         """Share of questions with the same answer after normalising."""
-        same = [
-            normalise_answer(a.text) == normalise_answer(b.text) for a, b in zip(first, second, strict=True)
-        ]
+        same = [normalise_answer(a.text) == normalise_answer(b.text) for a, b in zip(first, second, strict=True)]
         return float(np.mean(same))
 
     def model_fields(self) -> dict[str, Any]:

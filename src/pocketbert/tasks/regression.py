@@ -53,9 +53,7 @@ class Regression(TextTask):
         """Pearson's and Spearman's correlation."""
         return correlations(predictions, targets)
 
-    def scorer(
-        self, predictions: Sequence[float], targets: Sequence[float]
-    ) -> Callable[[NDArray[np.int64]], float]:
+    def scorer(self, predictions: Sequence[float], targets: Sequence[float]) -> Callable[[NDArray[np.int64]], float]:
         """The deciding score of a resample."""
         found, true = np.asarray(predictions, dtype=np.float64), np.asarray(targets, dtype=np.float64)
 

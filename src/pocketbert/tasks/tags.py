@@ -69,9 +69,7 @@ def detect_scheme(rows: Sequence[Sequence[str]], seen: Mapping[str, str]) -> Sch
 def _bilou(prefixes: set[str], tags: Sequence[str], seen: Mapping[str, str]) -> Scheme:
     if prefixes & set("ES"):
         odd = next(tag for tag in tags if tag[0] in "ES")
-        raise DataError(
-            f"{seen[odd]}: tag {odd!r} is of IOBES, while other tags are of BILOU; use one scheme"
-        )
+        raise DataError(f"{seen[odd]}: tag {odd!r} is of IOBES, while other tags are of BILOU; use one scheme")
     return "bilou"
 
 

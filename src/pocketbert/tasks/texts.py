@@ -76,9 +76,7 @@ def chunks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]
     return (examples[start : start + size] for start in range(0, len(examples), size))
 
 
-def tokenise(
-    task: Task, tokenizer: Any, texts: Sequence[Any], pairs: Sequence[Any] | None, **options: Any
-) -> Any:
+def tokenise(task: Task, tokenizer: Any, texts: Sequence[Any], pairs: Sequence[Any] | None, **options: Any) -> Any:
     """Call a fast tokenizer on a chunk of texts.
 
     Raises:

@@ -137,9 +137,7 @@ class TokenClassification(Task):
         names = np.array([*known_labels(self), tags.OUTSIDE], dtype=object)
         predictions = []
         for row, places in zip(logits, encoded.places, strict=True):
-            best = np.append(
-                row.argmax(axis=-1), -1
-            )  # (tokens + 1,): words without a token find the last name
+            best = np.append(row.argmax(axis=-1), -1)  # (tokens + 1,): words without a token find the last name
             predictions.append(list(names[best[places]]))
         return predictions
 
@@ -147,9 +145,7 @@ class TokenClassification(Task):
         """Precision, recall and F1 of spans, as in seqeval, and the share of right tags (``accuracy``)."""
         return tags.span_scores(predictions, targets, self._target_scheme)
 
-    def scorer(
-        self, predictions: Sequence[Tags], targets: Sequence[Tags]
-    ) -> Callable[[NDArray[np.int64]], float]:
+    def scorer(self, predictions: Sequence[Tags], targets: Sequence[Tags]) -> Callable[[NDArray[np.int64]], float]:
         """The deciding score of a resample, from counts for each sentence."""
         spans = tags.span_counts(predictions, targets, self._target_scheme)
         pairs = list(zip(predictions, targets, strict=True))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import pre_tokenizers
+from tokenizers import pre_tokenizers, processors
 
 
 def first_tokens(word_ids: Sequence[int | None], words: int) -> NDArray[np.int32]:
@@ -33,6 +33,9 @@ def mark_word_starts(tokenizer: Any) -> None:
         if isinstance(part, pre_tokenizers.ByteLevel) and not part.add_prefix_space:
             part.add_prefix_space = True
             tokenizer.add_prefix_space = True  # what transformers saves and restores
+            post_processor = tokenizer.backend_tokenizer.post_processor
+            if isinstance(post_processor, processors.RobertaProcessing):
+                post_processor.add_prefix_space = True  # or the first word would lose its first character
 
 
 def _parts(pre_tokenizer: Any) -> Iterator[Any]:
