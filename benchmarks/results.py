@@ -132,14 +132,14 @@ def main() -> None:
     """Run the tasks and write ``results.md`` and ``results.json`` into the output folder."""
     flags = _flags()
     settings = SHORT if flags.short else {name: SETTINGS[name] for name in flags.tasks}
-    base = _short_base(flags.out) if flags.short else flags.base
+    base = short_base(flags.out) if flags.short else flags.base
     if base is None:
         raise PocketBertError("--base is missing: a pretrained model directory; `pocketbert pretrain` makes one")
     results: list[Result] = []
     for seed in flags.seeds:
         for name, setting in settings.items():
             console.rule(f"{name}, seed {seed}", align="left")
-            report = pipeline.run(_recipe(name, setting, seed, base, flags), console=console)
+            report = pipeline.run(make_recipe(name, setting, seed, base, flags), console=console)
             results.append(Result(name, seed, report))
             _write(results, settings, base, flags)
     print_table(f"{len(settings)} task(s), {len(flags.seeds)} seed(s)", *quality_table(results))
@@ -160,13 +160,15 @@ def _flags() -> argparse.Namespace:
     return flags
 
 
-def _short_base(out: Path) -> str:
+def short_base(out: Path) -> str:
+    """A tiny base from the embedded text, for the short forms."""
     folder = out / "base"
     pipeline.pretrain(SHORT_BASE, folder, console=console, replace=True)
     return str(folder)
 
 
-def _recipe(name: str, setting: Setting, seed: int, base: str, flags: argparse.Namespace) -> Recipe:
+def make_recipe(name: str, setting: Setting, seed: int, base: str, flags: argparse.Namespace) -> Recipe:
+    """The recipe of a task: fine-tune the base, distil it, train the same student without a teacher."""
     shared = {"batch_size": setting.batch_size, "learning_rate": setting.learning_rate, "seed": seed}
     return Recipe(
         name=name,

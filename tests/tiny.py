@@ -74,9 +74,9 @@ def make_tokenizer(family: str, positions: int = POSITIONS) -> Any:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *OTHER, *ANIMALS, *GOOD[:2], *BAD[:2]]
     letters = "abcdefghijklmnopqrstuvwxyz"
     pieces += [*letters, *(f"##{letter}" for letter in letters)]
-    return BertTokenizer(
-        vocab={piece: number for number, piece in enumerate(dict.fromkeys(pieces))}, model_max_length=positions
-    )
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    kind = transformers.DistilBertTokenizer if family == "distilbert" else BertTokenizer
+    return kind(vocab=vocabulary, model_max_length=positions)
 
 
 def _texts() -> list[str]:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from pocketbert.distill import checkpoints
@@ -43,24 +44,35 @@ class Control(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, _args: Any, state: TrainerState, control: TrainerControl, **_kwargs: Any) -> TrainerControl:
         """Validate, save or stop when due."""
         self._trainer.clock.step = state.global_step
-        ended = self._trainer.clock.progress >= 1
-        control.should_evaluate = self._trainer.job.evaluate is not None and self._evaluation_due(state, ended)
-        control.should_training_stop |= ended or bool(self._trainer.stop)
-        control.should_save = self._save_due(state, ended) or bool(self._trainer.stop)
+        progress, save, stop = self._agree(
+            self._trainer.clock.progress, self._save_due(state), bool(self._trainer.stop)
+        )
+        ended = progress >= 1
+        control.should_evaluate = self._trainer.job.evaluate is not None and self._evaluation_due(
+            state, progress, ended
+        )
+        control.should_training_stop |= ended or stop
+        control.should_save = (save and not ended) or stop
         control.should_log |= ended
         if control.should_save:
             self._saved = time.monotonic()
         return control
 
-    def _evaluation_due(self, state: TrainerState, ended: bool) -> bool:
+    def _agree(self, progress: float, save: bool, stop: bool) -> tuple[float, bool, bool]:
+        """The furthest of all ranks: their clocks and signals differ, and one that stops alone hangs the others."""
+        if self._trainer.args.world_size == 1:
+            return progress, save, stop
+        own = torch.tensor([progress, save, stop], dtype=torch.float64, device=self._trainer.args.device)
+        both = self._trainer.accelerator.gather(own).reshape(-1, 3).amax(dim=0).tolist()
+        return both[0], bool(both[1]), bool(both[2])
+
+    def _evaluation_due(self, state: TrainerState, progress: float, ended: bool) -> bool:
         if self._options.evaluate_every:
             return ended or bool(state.global_step % self._options.evaluate_every == 0)
         done: int = sum("eval_score" in entry for entry in state.log_history)
-        return math.floor(self._trainer.clock.progress * EVALUATIONS) > done
+        return math.floor(progress * EVALUATIONS) > done
 
-    def _save_due(self, state: TrainerState, ended: bool) -> bool:
-        if ended:
-            return False
+    def _save_due(self, state: TrainerState) -> bool:
         if self._options.save_steps:
             return bool(state.global_step % self._options.save_steps == 0)
         return time.monotonic() - self._saved >= self._options.save_every

@@ -246,7 +246,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
     def _arguments(self) -> TrainingArguments:
         options = self.job.options
         cuda = torch.cuda.is_available()
-        return TrainingArguments(
+        arguments = TrainingArguments(
             output_dir=str(self.job.folder),
             per_device_train_batch_size=options.batch_size,
             gradient_accumulation_steps=options.accumulation,
@@ -273,6 +273,10 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             dataloader_pin_memory=cuda,
             ddp_find_unused_parameters=True,
         )
+        # One device a rank: the Trainer would otherwise spread a lone process over all GPUs by DataParallel, which
+        # splits a batch behind the counts. torchrun starts a rank a GPU.
+        arguments._n_gpu = min(arguments.n_gpu, 1)
+        return arguments
 
     def _steps(self) -> int:
         options = self.job.options

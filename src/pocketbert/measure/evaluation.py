@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from pocketbert.measure.language import evaluate_masked_lm
 from pocketbert.measure.results import Comparison, Evaluation, Interval, Role
 from pocketbert.measure.scores import compare_predictions, draw_scores
 from pocketbert.measure.speed import Runnable, measure_size, measure_speed
-from pocketbert.models.loading import LoadedModel, load_model
+from pocketbert.models.loading import LoadedModel, load_model, local_folder
 from pocketbert.recipe import Data
 from pocketbert.tasks import make_task
 from pocketbert.tasks.base import Encoded, Task
@@ -113,7 +112,7 @@ def compare(models: Mapping[Role, str], data: Data, name: str | None = None, see
     return Comparison(
         key=comparison_key(models, data),
         quality=quality,
-        sizes={role: measure_size(Path(models[role])) for role in timed},
+        sizes={role: measure_size(local_folder(models[role])) for role in timed},
         speed=measure_speed({role: _runnable(answer) for role, answer in timed.items()}, seconds=SPEED_SECONDS),
         notes=rows.notes,
     )

@@ -18,7 +18,7 @@ from pocketbert.manifest import hash_options, hash_weights
 from pocketbert.measure.results import Comparison, Evaluation, Interval, Role
 from pocketbert.measure.scores import compare_predictions, draw_scores
 from pocketbert.measure.speed import Runnable, measure_size, measure_speed
-from pocketbert.models.loading import LoadedModel, check_length, load_model
+from pocketbert.models.loading import LoadedModel, check_length, load_model, local_folder
 from pocketbert.recipe import Data, DistillStage, Masking
 from pocketbert.tasks.masked_lm import NAME, MaskedTokens
 
@@ -105,7 +105,7 @@ def compare_masked_lm(
     return Comparison(
         key=text_comparison_key(models, options),
         quality=quality,
-        sizes={role: measure_size(Path(model)) for role, model in models.items()},
+        sizes={role: measure_size(local_folder(model)) for role, model in models.items()},
         speed=measure_speed(
             {role: _runnable(model, texts.validation) for role, model in loaded.items()}, seconds=SPEED_SECONDS
         ),

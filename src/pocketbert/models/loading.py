@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.errors import ModelError
@@ -55,7 +57,7 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
             output_loading_info=True,
             ignore_mismatched_sizes=not need_head,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{source}: cannot be loaded for {head}: {_first_line(error)}") from None
     new = tuple(sorted(_missing(report)))
     # A pooler that the masked-LM stage never trained is no part of a head's answer for tokens.
@@ -73,6 +75,13 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
     return LoadedModel(model.eval(), tokenizer, source, new)
 
 
+def local_folder(source: str) -> Path:
+    """The folder that a model was loaded from: the directory itself, or the hub's copy on this disk."""
+    if Path(source).is_dir():
+        return Path(source)
+    return Path(snapshot_download(source, local_files_only=True))
+
+
 def load_tokenizer(source: str, **options: Any) -> PreTrainedTokenizerBase:
     """Load a fast tokenizer; byte-level ones also take pre-split words.
 
@@ -81,8 +90,11 @@ def load_tokenizer(source: str, **options: Any) -> PreTrainedTokenizerBase:
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the tokenizers library raises nothing more specific
         raise ModelError(f"{source}: its tokenizer cannot be loaded: {_first_line(error)}") from None
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        # Where a directory has no tokenizer, transformers makes one of special tokens alone.
+        raise ModelError(f"{source}: has no tokenizer; save tokenizer.json beside the weights")
     if not tokenizer.is_fast:
         raise ModelError(f"{source}: its tokenizer is a slow one; save tokenizer.json beside the weights")
     return tokenizer
@@ -102,7 +114,11 @@ def check_safe(source: str) -> None:
     config = folder / "config.json"
     if not config.is_file():
         raise ModelError(f"{source}: no config.json; this is not a model directory")
-    if "auto_map" in json.loads(config.read_text(encoding="utf-8")):
+    try:
+        fields = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{config}: damaged ({error}); fetch it again") from None
+    if "auto_map" in fields:
         raise ModelError(f"{source}: needs remote code (auto_map in config.json), which PocketBERT never runs")
     if not any(folder.glob("*.safetensors")):
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))

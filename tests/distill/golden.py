@@ -1,0 +1,42 @@
+"""The losses once more, in float64, by other formulas: explicit probabilities, log-sum-exp, distances by scipy."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cosine
+from scipy.special import expit, logsumexp, rel_entr, softmax
+
+Array = NDArray[np.float64]
+
+
+def soft_targets(student: Array, teacher: Array, temperature: float) -> float:
+    """Mean over rows of T² Σ p ln(p / q), p and q explicit."""
+    p, q = softmax(teacher / temperature, axis=-1), softmax(student / temperature, axis=-1)
+    return float(temperature**2 * rel_entr(p, q).sum(axis=-1).mean())
+
+
+def binary_soft_targets(student: Array, teacher: Array, temperature: float) -> float:
+    """Every label as a distribution over yes and no."""
+    p, q = expit(teacher / temperature), expit(student / temperature)
+    both = rel_entr(np.stack([p, 1 - p]), np.stack([q, 1 - q]))
+    return float(temperature**2 * both.sum(axis=(0, 2)).mean())
+
+
+def cross_entropy(logits: Array, labels: NDArray[np.int64]) -> float:
+    """Mean over rows of ln Σ exp(z) - z of the true class."""
+    return float(np.mean([logsumexp(row) - row[label] for row, label in zip(logits, labels, strict=True)]))
+
+
+def binary_cross_entropy(logits: Array, labels: Array) -> float:
+    """Mean over labels and rows of -ln of the probability of the truth."""
+    yes = 1 / (1 + np.exp(-logits))
+    return float(-np.log(np.where(labels == 1, yes, 1 - yes)).mean())
+
+
+def squared_error(values: Array, targets: Array) -> float:
+    """Squared length of the difference over its number of entries."""
+    return float(np.linalg.norm(values - targets) ** 2 / values.size)
+
+
+def cosine_distance(student: Array, teacher: Array) -> float:
+    """Mean over tokens of scipy's cosine distance."""
+    return float(np.mean([cosine(one, other) for one, other in zip(student, teacher, strict=True)]))

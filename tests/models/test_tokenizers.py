@@ -1,0 +1,51 @@
+"""WordPiece from text and from vocab.txt."""
+
+import pytest
+import tiny
+
+from pocketbert.errors import PocketBertError
+from pocketbert.models.tokenizers import SPECIAL, read_tokenizer, train_wordpiece
+
+TEXTS = ["The Übung of the grey cat", "the cats were greying", "THE END"] * 20
+
+
+def test_a_learnt_vocabulary_has_its_size_and_special_tokens():
+    tokenizer = train_wordpiece(TEXTS, 101, lowercase=True, positions=64)
+    assert len(tokenizer) <= 101
+    assert tokenizer.convert_ids_to_tokens([0, 1, 2, 3, 4]) == SPECIAL
+    assert tokenizer.model_max_length == 64
+    assert tokenizer("grey cat")["input_ids"][0] == tokenizer.cls_token_id
+    assert "token_type_ids" in tokenizer("the cat", "the end")
+
+
+def test_case_is_folded_on_request():
+    folded = train_wordpiece(TEXTS, 200, lowercase=True, positions=64)
+    assert folded.tokenize("THE ÜBUNG") == folded.tokenize("the ubung")
+    kept = train_wordpiece(TEXTS, 200, lowercase=False, positions=64)
+    assert kept.tokenize("The") != kept.tokenize("the")
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_a_learnt_tokenizer_survives_saving(tmp_path, lowercase):
+    tokenizer = train_wordpiece(TEXTS, 200, lowercase, positions=64)
+    tokenizer.save_pretrained(tmp_path)
+    again = read_tokenizer(str(tmp_path), lowercase=True, positions=8)
+    text = "The Übung of greying cats"
+    assert again(text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert again.model_max_length == 64
+
+
+def test_a_published_vocabulary_is_read(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join([*SPECIAL, "grey", "cat", "##s"]) + "\n")
+    tokenizer = read_tokenizer(str(path), lowercase=True, positions=32)
+    assert tokenizer("Grey cats")["input_ids"] == [2, 5, 6, 7, 3]
+    assert tokenizer.mask_token_id == 4 and tokenizer.model_max_length == 32
+
+
+def test_what_is_no_vocabulary_is_refused(tmp_path):
+    path = tiny.write_text(tmp_path / "vocab.txt", 3)
+    with pytest.raises(PocketBertError, match="not a BERT vocabulary, it lacks"):
+        read_tokenizer(str(path), True, 32)
+    with pytest.raises(PocketBertError, match=r"no such tokenizer; name a model directory or a vocab.txt"):
+        read_tokenizer(str(tmp_path / "nothing"), True, 32)
