@@ -52,9 +52,10 @@ SETTINGS = {
             train=["glue/SST-2/train.tsv"],
             test=["glue/SST-2/dev.tsv"],
             max_length=64,
+            limit=20_000,
         ),
-        teacher_epochs=3,
-        student_epochs=3,
+        teacher_epochs=2,
+        student_epochs=2,
         batch_size=64,
     ),
     "MRPC": Setting(
@@ -64,8 +65,8 @@ SETTINGS = {
             train=["glue/MRPC/train.tsv"],
             test=["glue/MRPC/dev.tsv"],
         ),
-        teacher_epochs=8,
-        student_epochs=8,
+        teacher_epochs=4,
+        student_epochs=4,
     ),
     "STS-B": Setting(
         Data(
@@ -75,8 +76,8 @@ SETTINGS = {
             validation=["glue/STS-B/sts-dev.tsv"],
             test=["glue/STS-B/sts-test.tsv"],
         ),
-        teacher_epochs=8,
-        student_epochs=8,
+        teacher_epochs=4,
+        student_epochs=4,
     ),
     "AG-News": Setting(
         Data(
@@ -85,9 +86,10 @@ SETTINGS = {
             label="label",
             train=["ag_news/train.jsonl"],
             test=["ag_news/test.jsonl"],
+            limit=10_000,
         ),
-        teacher_epochs=3,
-        student_epochs=3,
+        teacher_epochs=2,
+        student_epochs=2,
     ),
     "SNIPS-slots": Setting(
         Data(
@@ -99,8 +101,8 @@ SETTINGS = {
             test=["ner/snips/test.jsonl"],
             max_length=64,
         ),
-        teacher_epochs=8,
-        student_epochs=8,
+        teacher_epochs=4,
+        student_epochs=4,
         learning_rate=5e-4,
     ),
 }

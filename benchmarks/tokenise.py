@@ -25,7 +25,7 @@ from pocketbert.errors import PocketBertError
 FULL_BYTES = 200_000_000
 SHORT_BYTES = 10_000_000
 VOCABULARY = 30522
-VOCABULARY_CHARACTERS = 20_000_000
+VOCABULARY_CHARACTERS = 5_000_000
 """Text that the tokenizer is learnt from."""
 
 
@@ -85,8 +85,8 @@ def _learn(folder: Path) -> None:
     """Learn the tokenizer that all rounds share."""
     from pocketbert.models.tokenizers import train_wordpiece
 
-    texts = itertools.islice(read_texts([str(folder / "text.txt")]), 10**9)
-    tokenizer = train_wordpiece(_first(texts), VOCABULARY, lowercase=True, positions=512)
+    texts = _first(read_texts([str(folder / "text.txt")]))
+    tokenizer = train_wordpiece(texts, VOCABULARY, lowercase=True, positions=512)
     tokenizer.save_pretrained(folder / "tokenizer")
     _report(tokens=0, seconds=0.0)
 
@@ -149,8 +149,8 @@ def _first(texts: Iterator[str]) -> Iterator[str]:
 
 def _report(tokens: int, seconds: float) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    kilobyte = 1 if sys.platform == "darwin" else 1024
-    print(json.dumps({"tokens": tokens, "seconds": seconds, "peak_bytes": peak * kilobyte}))
+    unit = 1 if sys.platform == "darwin" else 1024
+    print(json.dumps({"tokens": tokens, "seconds": seconds, "peak_bytes": peak * unit}))
 
 
 def _summarise(results: dict[str, list[dict[str, Any]]], size: int) -> list[dict[str, Any]]:

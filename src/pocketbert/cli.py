@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pocketbert import quiet
+from pocketbert.distill import ranks
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.files import write_atomically
 from pocketbert.flags import Group, with_flags
@@ -22,8 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-console = Console(stderr=True)
-out = Console()
+console = Console(stderr=True, quiet=not ranks.is_main())
+out = Console(quiet=not ranks.is_main())
 
 Json = Annotated[Path | None, typer.Option("--json", help="also write the result to this file", metavar="FILE")]
 Output = Annotated[Path, typer.Option("--output", help="the model directory to make", metavar="DIR")]
@@ -125,7 +126,8 @@ def evaluate(
     )
     for name, value in result.metrics.items():
         mark = " *" if name in result.deciding else ""
-        table.add_row(name + mark, f"{value:.4f}", f"{result.majority[name]:.4f}")
+        constant = f"{result.majority[name]:.4f}" if name in result.majority else ""
+        table.add_row(name + mark, f"{value:.4f}", constant)
     out.print(table)
     out.print(
         f"score (mean of *) {result.score:.4f}, 95 % interval {result.interval.low:.4f} to {result.interval.high:.4f}"
@@ -168,7 +170,9 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except PocketBertError as error:
-        console.print(f"error: {error}", style="red" if console.is_terminal else "", markup=False, highlight=False)
+        console.print(
+            f"error: {error}", style="red" if console.is_terminal else "", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(error.exit_code)
 
 

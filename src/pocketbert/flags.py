@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Section, parse_section
 
+PANELS = {"options": "How it learns", "student": "The student", "data": "The rows"}
+
 
 @dataclass(frozen=True)
 class Group:
@@ -82,7 +84,7 @@ def _parameter(flag: _Flag) -> inspect.Parameter:
         help=f"{text} [default: {default}]" if default else text,
         metavar=_metavar(flag.info),
         show_default=False,
-        rich_help_panel=flag.group,
+        rich_help_panel=PANELS[flag.group],
     )
     kind = list[str] | None if several else str | None
     return inspect.Parameter(

@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 from rich.console import Console
 
+from pocketbert.distill import ranks
 from pocketbert.distill.distillation import distill
 from pocketbert.distill.finetune import finetune
 from pocketbert.distill.pretrain import pretrain
@@ -74,8 +75,9 @@ def run(recipe: Recipe, *, console: Console | None = None) -> Report:
         walk.console.rule(f"{number}/{len(recipe.stages)} {stage.kind}", align="left")
         _take_step(walk, number, stage.options)
     report = _make_report(walk, time.monotonic() - started)
-    report.to_json(folder / "report.json")
-    write_html(report, folder / "report.html")
+    if ranks.is_main():
+        report.to_json(folder / "report.json")
+        write_html(report, folder / "report.html")
     breaches = [describe_gate(gate) for gate in report.gates if not gate.passed]
     if breaches:
         raise GateBreach(f"{recipe.name}: {len(breaches)} gate(s) not held: " + "; ".join(breaches), report)
@@ -143,7 +145,11 @@ def _compare_texts_once(walk: _Walk, number: int, models: dict[Role, str], optio
 
 def _once(walk: _Walk, number: int, key: str, measure: Callable[[], Comparison]) -> Comparison:
     """Compare, or take the comparison of the same models and data from the folder."""
-    path = walk.folder / f"{number:02d}-comparison.json"
+    with ranks.main_first():
+        return _find_or_measure(walk, walk.folder / f"{number:02d}-comparison.json", key, measure)
+
+
+def _find_or_measure(walk: _Walk, path: Path, key: str, measure: Callable[[], Comparison]) -> Comparison:
     if path.is_file():
         try:
             found = Comparison.model_validate_json(path.read_bytes())

@@ -6,10 +6,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
 from pocketbert.data import corpus as module
 from pocketbert.data.corpus import Corpus, build_corpus, read_index
 from pocketbert.errors import DataError
@@ -29,7 +29,9 @@ def small(monkeypatch):
 def stream(texts=TEXTS):
     """The ids by direct tokenisation."""
     return list(
-        itertools.chain.from_iterable([*TOKENIZER(text, add_special_tokens=False)["input_ids"], SEPARATOR] for text in texts)
+        itertools.chain.from_iterable(
+            [*TOKENIZER(text, add_special_tokens=False)["input_ids"], SEPARATOR] for text in texts
+        )
     )
 
 
@@ -65,7 +67,7 @@ def test_blocks_of_any_length_cross_shards(tmp_path, block):
     assert contents(corpus, block) == expected[: len(expected) // content * content]
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """Stands for SIGKILL: nothing in the build catches it."""
 
 

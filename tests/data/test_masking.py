@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
 from pocketbert.data.masking import MaskingTables, mask_block
 from pocketbert.data.records import IGNORED
 from pocketbert.recipe import Masking

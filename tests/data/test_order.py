@@ -1,5 +1,7 @@
 """The order of samples."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,7 +49,11 @@ def test_the_split_into_micro_batches_changes_nothing():
     steps = [sorted(order[start : start + 16]) for start in range(0, len(order), 16)]
     for micro in (1, 2, 4, 8):
         parts = [order[start : start + micro] for start in range(0, len(order), micro)]
-        joined = [sorted(sum(parts[step * 16 // micro : (step + 1) * 16 // micro], [])) for step in range(len(steps))]
+        several = 16 // micro
+        joined = [
+            sorted(itertools.chain.from_iterable(parts[step * several : (step + 1) * several]))
+            for step in range(len(steps))
+        ]
         assert joined == steps
 
 

@@ -49,7 +49,9 @@ def test_losses_are_computed_in_fp32_whatever_comes_in(name):
     loss, formula, arguments = CASES[name]
     halved = [value.astype(np.float16) if isinstance(value, np.ndarray) and value.dtype == float else value
               for value in (STUDENT, *arguments)]  # fmt: skip
-    exact = formula(*[value.astype(float) if getattr(value, "dtype", None) == np.float16 else value for value in halved])
+    exact = formula(
+        *[value.astype(float) if getattr(value, "dtype", None) == np.float16 else value for value in halved]
+    )
     result = loss(*tensors(halved))
     assert result.dtype == torch.float32
     assert result.item() == pytest.approx(exact, rel=1e-5)
@@ -115,7 +117,9 @@ def test_temperature_squared_keeps_the_size_of_gradients(loss):
     assert norms[1] == pytest.approx(norms[0], rel=0.05)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "soft" in name or name in ("squared_error_loss", "cosine_loss")])
+@pytest.mark.parametrize(
+    "name", [name for name in CASES if "soft" in name or name in ("squared_error_loss", "cosine_loss")]
+)
 def test_nothing_is_lost_by_saying_what_the_teacher_says(name):
     assert run(name, student=TEACHER).item() == pytest.approx(0, abs=1e-5)
 

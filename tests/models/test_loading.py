@@ -4,10 +4,10 @@ import json
 import shutil
 
 import pytest
-import tiny
 import torch
 from transformers import AutoModel, BertModel
 
+import tiny
 from pocketbert.errors import ModelError
 from pocketbert.models.loading import check_length, load_model, load_tokenizer, max_positions
 
@@ -57,7 +57,7 @@ def test_a_teacher_without_masked_lm_head_is_refused(tmp_path, family):
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_a_teacher_without_task_head_is_refused(tmp_path, family):
     folder = tiny.make_checkpoint(tmp_path / "model", family, "MaskedLM")
-    with pytest.raises(ModelError, match="has no SequenceClassification head .*finetune it on the task first"):
+    with pytest.raises(ModelError, match=r"has no SequenceClassification head .*finetune it on the task first"):
         load_model(str(folder), "SequenceClassification")
 
 
@@ -117,7 +117,7 @@ def test_a_hub_model_that_cannot_be_had_is_named():
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="no config.json"):
+    with pytest.raises(ModelError, match=r"no config\.json"):
         load_model(str(tmp_path), "MaskedLM")
 
 

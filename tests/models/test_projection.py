@@ -1,9 +1,9 @@
 """Heads that look at chosen positions only."""
 
 import pytest
-import tiny
 import torch
 
+import tiny
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 
 FAMILIES = pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -54,8 +54,7 @@ def test_without_positions_the_model_answers_as_ever_before_and_after(family):
 
 
 def test_the_hook_is_gone_after_an_error():
-    tokenizer, inputs = batch("bert")
-    model = tiny.make_model("bert", "MaskedLM", tokenizer)
+    model = tiny.make_model("bert", "MaskedLM", tiny.make_tokenizer("bert"))
     with pytest.raises(IndexError):
         Projection(model)(model, {"input_ids": torch.tensor([[10_000]])})
     assert not model.base_model._forward_hooks

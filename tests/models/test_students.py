@@ -1,9 +1,9 @@
 """Students: shapes, what they take over, and that a full-depth one says what its teacher says."""
 
 import pytest
-import tiny
 import torch
 
+import tiny
 from pocketbert.errors import ModelError
 from pocketbert.models.projection import accepted_inputs
 from pocketbert.models.students import build_student, choose_architecture, choose_layers
@@ -92,7 +92,7 @@ def test_without_init_nothing_is_taken_over(checkpoint):
 
 
 def test_what_does_not_fit_is_new_and_said_so(checkpoint):
-    teacher, student = build(checkpoint, architecture="bert", layers=4, feed_forward=20)
+    _, student = build(checkpoint, architecture="bert", layers=4, feed_forward=20)
     sources = {(line.part, line.source) for line in student.carried}
     assert {("layer 0", "teacher layer 0"), ("layer 0", "new (another shape)"), ("embeddings", "teacher")} <= sources
     assert student.model.config.intermediate_size == 20

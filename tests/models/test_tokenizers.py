@@ -1,8 +1,8 @@
 """WordPiece from text and from vocab.txt."""
 
 import pytest
-import tiny
 
+import tiny
 from pocketbert.errors import PocketBertError
 from pocketbert.models.tokenizers import SPECIAL, read_tokenizer, train_wordpiece
 

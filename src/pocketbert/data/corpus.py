@@ -99,6 +99,9 @@ def build_corpus(
     if index.get("key") != key:
         index = {"key": key, "dtype": _smallest_dtype(len(tokenizer)), "documents": 0, "characters": 0, "shards": [0]}
     if not index.get("complete"):
+        # A tokenizer.json may ask for truncation or padding, which would lose text or add none.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
         rest = itertools.islice(texts, index["documents"], None)
         for batch in _batches(rest):
             _append(folder, index, _tokenize(batch, tokenizer, index["dtype"]))

@@ -37,6 +37,10 @@ class Control(TrainerCallback):  # type: ignore[misc]
         self._trainer.clock.resume(state.global_step, elapsed)
         self._saved = time.monotonic()
 
+    def on_epoch_begin(self, _args: Any, state: TrainerState, _control: Any, **_kwargs: Any) -> None:
+        """Tell the order its epoch: with several ranks, the loader of a resumed epoch does not."""
+        self._trainer.order.set_epoch(int(state.epoch or 0))
+
     def on_pre_optimizer_step(self, *_args: Any, **_kwargs: Any) -> None:
         """Stop before a loss that is not finite reaches the weights."""
         self._trainer.check_finite()
@@ -47,6 +51,9 @@ class Control(TrainerCallback):  # type: ignore[misc]
         progress, save, stop = self._agree(
             self._trainer.clock.progress, self._save_due(state), bool(self._trainer.stop)
         )
+        self._trainer.clock.seen = progress
+        if stop and not self._trainer.stop:
+            self._trainer.stop.name = "a signal to another rank"
         ended = progress >= 1
         control.should_evaluate = self._trainer.job.evaluate is not None and self._evaluation_due(
             state, progress, ended

@@ -133,6 +133,7 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
         lesson.output.parent / CORPORA,
         lesson.console,
     )
+    stage.begin()
     objective = Objective("masked_lm", losses, options.temperature, options.soft_targets)
     summary = train(
         Job(

@@ -56,6 +56,7 @@ def learn_rows(
             highlight=False,
         )
     objective = Objective(rows.task.name, losses, temperature)
+    stage.begin()
     job = Job(
         title=title,
         model=model,

@@ -13,7 +13,7 @@ from pocketbert.data.records import IGNORED
 from pocketbert.distill.datasets import MaskedBlocks
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 from pocketbert.tasks.base import Encoded, Feature, Task, collate
-from pocketbert.tasks.masked_lm import BlockAnswer
+from pocketbert.tasks.masked_lm import BlockAnswer, MaskedTokens
 
 TOKENS_PER_BATCH = 4096
 
@@ -62,7 +62,7 @@ def batches_by_length(lengths: Sequence[int]) -> list[list[int]]:
 def masked_lm_loss(model: PreTrainedModel, blocks: MaskedBlocks, batch_size: int) -> float:
     """Mean cross-entropy over the masked tokens of held-out blocks, in nats."""
     answers, targets = answer_blocks(model, blocks, batch_size)
-    return sum(answer.loss for answer in answers) / sum(map(len, targets))
+    return MaskedTokens().score(answers, targets)["loss"]
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from rich.console import Console
 from transformers import BertConfig, BertForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.data.sources import fingerprint, read_texts
+from pocketbert.distill import ranks
 from pocketbert.distill.objective import Objective
 from pocketbert.distill.prediction import masked_lm_loss
 from pocketbert.distill.stage import StageFolder
@@ -52,7 +53,9 @@ def pretrain(
     stage = StageFolder(output, hash_text("pretrain", hash_options(options), *data.values()), replace)
     if stage.done:
         return stage.manifest()
-    tokenizer = _tokenizer(options, stage.work / "tokenizer", console)
+    stage.begin()
+    with ranks.main_first():
+        tokenizer = _tokenizer(options, stage.work / "tokenizer", console)
     texts = prepare_texts(
         options.corpus,
         options.held_out,
@@ -95,8 +98,7 @@ def build_bert(options: PretrainStage, tokenizer: PreTrainedTokenizerBase) -> Pr
         intermediate_size=options.feed_forward or 4 * options.hidden_size,
         max_position_embeddings=options.positions,
         pad_token_id=tokenizer.pad_token_id,
-        # BERT's 0.02 is for a width of 768; a narrow model with such small weights attends evenly to everything
-        # and takes far longer to learn where to look.
+        # BERT's 0.02 is for a width of 768; with fewer terms in each sum, larger weights keep its scale.
         initializer_range=0.02 * math.sqrt(768 / options.hidden_size),
     )
     return BertForMaskedLM(config)
@@ -126,7 +128,8 @@ def _job(options: PretrainStage, stage: StageFolder, model: PreTrainedModel, tex
 
 
 def _tokenizer(options: PretrainStage, folder: Path, console: Console) -> PreTrainedTokenizerBase:
-    if (folder / "tokenizer.json").is_file():
+    """The stage's tokenizer, from its folder where an earlier run (or the main process) has made it."""
+    if folder.is_dir():
         return load_tokenizer(str(folder))
     if options.tokenizer:
         tokenizer = read_tokenizer(options.tokenizer, options.lowercase, options.positions)
@@ -134,8 +137,10 @@ def _tokenizer(options: PretrainStage, folder: Path, console: Console) -> PreTra
         console.print(f"learning a vocabulary of {options.vocabulary:,} pieces", highlight=False)
         texts = _first(read_texts(options.corpus), TOKENIZER_CHARACTERS)
         tokenizer = train_wordpiece(texts, options.vocabulary, options.lowercase, options.positions)
-    tokenizer.save_pretrained(folder)
-    return tokenizer
+    unfinished = folder.with_suffix(".part")
+    tokenizer.save_pretrained(unfinished)
+    unfinished.rename(folder)
+    return load_tokenizer(str(folder))
 
 
 def _first(texts: Iterator[str], characters: int) -> Iterator[str]:

@@ -20,18 +20,24 @@ class Clock:
     Args:
         steps: optimiser steps of the whole run; None with a budget.
         budget: seconds of the whole run, sessions before a resume included; None with steps.
+
+    Attributes:
+        step: optimiser steps done.
+        seen: progress as all ranks last agreed on.
     """
 
     def __init__(self, steps: int | None, budget: float | None) -> None:
         self.steps = steps
         self.budget = budget
         self.step = 0
+        self.seen = 0.0
         self._before = 0.0
         self._start = time.monotonic()
 
     def resume(self, step: int, elapsed: float) -> None:
         """Go on from a checkpoint."""
         self.step, self._before, self._start = step, elapsed, time.monotonic()
+        self.seen = self.progress
 
     @property
     def elapsed(self) -> float:
@@ -41,12 +47,11 @@ class Clock:
     @property
     def progress(self) -> float:
         """Share of the run that is done."""
-        return self.at(self.step)
+        return self.at(self.step) if self.steps else min(self.elapsed / (self.budget or math.inf), 1.0)
 
     def at(self, step: int) -> float:
-        """Share of the run that is done at a step; with a budget, now."""
-        done = step / self.steps if self.steps else self.elapsed / (self.budget or math.inf)
-        return min(done, 1.0)
+        """Share of the run that is done at a step; with a budget, what was last seen, so that ranks agree."""
+        return min(step / self.steps, 1.0) if self.steps else self.seen
 
 
 def learning_rate_factor(progress: float, warmup: float) -> float:

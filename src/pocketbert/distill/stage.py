@@ -5,6 +5,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pocketbert.distill import ranks
 from pocketbert.errors import PocketBertError
 from pocketbert.files import hash_file, write_atomically
 from pocketbert.manifest import Manifest, read_manifest, write_manifest
@@ -21,6 +22,7 @@ class StageFolder:
         replace: make a model anew that was made from other inputs, instead of refusing to.
 
     Attributes:
+        done: whether the model is there already.
         work: for checkpoints, logs and whatever the stage keeps until it is done.
 
     Raises:
@@ -31,16 +33,33 @@ class StageFolder:
         self.folder = folder
         self.key = key
         self.work = folder / "work"
-        manifest = read_manifest(folder)
-        self.done = manifest is not None and manifest.key == key
-        if manifest and not self.done and not replace:
+        with ranks.main_first():
+            self.done = self._look(replace)
+
+    def begin(self) -> None:
+        """Make the place to work in; a stage does so when its inputs have proved good."""
+        with ranks.main_first():
+            mark = self.work / "key"
+            if mark.is_file() and mark.read_text(encoding="ascii") != self.key:
+                # Checkpoints of other inputs or options are of no use to this run.
+                shutil.rmtree(self.work)
+            if not mark.is_file():
+                write_atomically(mark, self.key)
+
+    def _look(self, replace: bool) -> bool:
+        """Whether the folder holds this very model already."""
+        folder, manifest = self.folder, read_manifest(self.folder)
+        done = manifest is not None and manifest.key == self.key
+        if manifest and not done and not replace:
             raise PocketBertError(
                 f"{folder}: holds a model made from other inputs or options; name another output or delete it"
             )
         if not manifest and folder.is_dir() and any(folder.iterdir()) and not self.work.is_dir():
             raise PocketBertError(f"{folder}: is not empty and not from PocketBERT; name another output")
-        if not self.done:
-            self._open_work()
+        if done:
+            # Left by a run that was killed after its last word.
+            shutil.rmtree(self.work, ignore_errors=True)
+        return done
 
     def manifest(self) -> Manifest:
         """The manifest of a finished stage.
@@ -55,6 +74,11 @@ class StageFolder:
 
     def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, manifest: Manifest) -> None:
         """Turn the folder into a model directory; the manifest comes last."""
+        with ranks.main_first():
+            if ranks.is_main():
+                self._finish(model, tokenizer, manifest)
+
+    def _finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, manifest: Manifest) -> None:
         whole = self.work / "model"
         model.save_pretrained(whole)
         tokenizer.save_pretrained(whole)
@@ -68,14 +92,6 @@ class StageFolder:
         manifest.tokenizer = hash_tokenizer(self.folder)
         write_manifest(self.folder, manifest)
         shutil.rmtree(self.work)
-
-    def _open_work(self) -> None:
-        mark = self.work / "key"
-        if mark.is_file() and mark.read_text(encoding="ascii") != self.key:
-            # Checkpoints of other inputs or options are of no use to this run.
-            shutil.rmtree(self.work)
-        if not mark.is_file():
-            write_atomically(mark, self.key)
 
 
 def hash_tokenizer(folder: Path) -> str:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pocketbert.data.corpus import Corpus, build_corpus, read_index
 from pocketbert.data.sources import fingerprint, read_texts
+from pocketbert.distill import ranks
 from pocketbert.distill.datasets import MaskedBlocks
 from pocketbert.errors import DataError
 from pocketbert.files import hash_text
@@ -79,7 +80,11 @@ def prepare_texts(
 def open_corpus(sources: list[str], tokenizer: Any, corpora: Path, console: Console) -> Corpus:
     """The tokenised corpus of some sources, built when it is not there or not finished."""
     key = hash_text(fingerprint(sources), tokenizer.backend_tokenizer.to_str())
-    folder = corpora / key[:16]
+    with ranks.main_first():
+        return _build_once(sources, tokenizer, corpora / key[:16], key, console)
+
+
+def _build_once(sources: list[str], tokenizer: Any, folder: Path, key: str, console: Console) -> Corpus:
     if read_index(folder).get("complete") and read_index(folder)["key"] == key:
         return Corpus(folder)
     # Reading is a hundred times faster than tokenising: a first pass tells how long the second will take.

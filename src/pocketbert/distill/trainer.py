@@ -1,22 +1,23 @@
 """The one trainer: pretraining, masked-LM distillation, fine-tuning and task distillation are data and objective."""
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.tensorboard import SummaryWriter
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
+from transformers.trainer import TRAINER_STATE_NAME
 
 from pocketbert.data.order import EpochOrder
-from pocketbert.distill import checkpoints
+from pocketbert.distill import checkpoints, ranks
 from pocketbert.distill.control import Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.objective import Counts, Objective
@@ -79,8 +80,9 @@ def train(job: Job) -> dict[str, Any]:
     checkpoint = checkpoints.newest_checkpoint(job.folder)
     if checkpoint:
         trainer.announce(f"{job.title}: going on from {checkpoint.name}")
-    with trainer.stop.listening():
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if not (checkpoint and trainer.take_up_finished(checkpoint)):
+        with trainer.stop.listening():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.stop:
         raise Interrupted(
             f"{job.title}: stopped by {trainer.stop.name} at step {trainer.state.global_step}; "
@@ -93,6 +95,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
     """``transformers.Trainer`` with our signals, losses, order of data, exact resume and time budget."""
 
     control: TrainerControl
+    order: EpochOrder
     lr_scheduler: LambdaLR | None
 
     def __init__(self, job: Job) -> None:
@@ -105,7 +108,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self._parts: dict[str, Tensor] = {}
         self._finite: list[Tensor] = []
         self._rows: list[int] = []
-        self._logged_step = 0
+        self._unlogged = 0
         super().__init__(
             model=job.model,
             args=self._arguments(),
@@ -125,6 +128,16 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
     def announce(self, message: str) -> None:
         """Say something beside the progress line."""
         (self.job.console or Console(stderr=True)).print(message, highlight=False)
+
+    def take_up_finished(self, checkpoint: Path) -> bool:
+        """Load a checkpoint of the run's last step, which a signal had saved; False for any other."""
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        self.clock.resume(state.global_step, checkpoints.read_elapsed(checkpoint))
+        if self.clock.progress < 1:
+            return False
+        self.state = state
+        self._load_from_checkpoint(str(checkpoint))
+        return True
 
     def finish(self) -> dict[str, Any]:
         """Put the best weights back and sum up the run."""
@@ -146,6 +159,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], Counts]:
         """The micro-batches of a step, and the counts of all of them on all ranks."""
+        self._unlogged += 1
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         self._rows = [row for batch in batches for row in batch.pop(ROWS).tolist()]
         counts = torch.stack([self.job.objective.counts(batch) for batch in batches]).sum(dim=0).to(device)
@@ -173,23 +187,24 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
 
     def check_finite(self) -> None:
         """Stop before the weights are touched by a loss that is not a number; one look a step."""
-        finite = bool(torch.stack(self._finite).all())
+        finite = self.accelerator.gather(torch.stack(self._finite).all())
         self._finite.clear()
-        if not finite:
+        if not finite.all():
+            rows = gather_object(self._rows)
             good = checkpoints.newest_checkpoint(self.job.folder)
             raise TrainingError(
                 f"{self.job.title}: the loss is not finite at step {self.state.global_step + 1}. Rows of the batch: "
-                f"{self.job.data.describe(self._rows)}. Last good checkpoint: {good or 'none yet'}. "
+                f"{self.job.data.describe(rows)}. Last good checkpoint: {good or 'none yet'}. "
                 "Lower learning_rate, set precision: fp32, or look at these rows; then run again to go on."
             )
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add the mean of each loss since the last log."""
         if "loss" in logs and self._parts:
-            steps = max(self.state.global_step - self._logged_step, 1)
-            logs |= {f"loss_{name}": value.item() / steps for name, value in self._parts.items()}
+            for name, value in self._parts.items():
+                logs[f"loss_{name}"] = self.accelerator.reduce(value, reduction="sum").item() / self._unlogged
             self._parts.clear()
-            self._logged_step = self.state.global_step
+            self._unlogged = 0
         super().log(logs, *args, **kwargs)
 
     # What is measured and kept
@@ -224,6 +239,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             staging = self.job.folder / checkpoints.STAGING / checkpoints.BEST
             self.accelerator.unwrap_model(self.model).save_pretrained(staging)
             checkpoints.publish_best(self.job.folder)
+        self.accelerator.wait_for_everyone()
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging or super()._get_output_dir(trial))
@@ -284,9 +300,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         return options.steps or math.ceil(epochs * -(-len(self.job.data) // self._global_batch()))
 
     def _global_batch(self) -> int:
-        # torchrun and accelerate launch say how many ranks there are before torch.distributed is up.
-        ranks = int(os.environ.get("WORLD_SIZE", "1"))
-        return self.job.options.batch_size * self.job.options.accumulation * ranks
+        return self.job.options.batch_size * self.job.options.accumulation * ranks.count()
 
     def _start_teacher(self) -> OnlineSignals | None:
         if self.job.teacher is None or not self.job.objective.needs:
@@ -294,7 +308,8 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         return OnlineSignals(self.job.teacher, self.job.objective.needs, self.args.device, torch_dtype(self.precision))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:  # noqa: ARG002 - the Trainer's signature
-        return EpochOrder(len(self.job.data), self._global_batch(), self.job.options.seed, self.job.data.lengths)
+        self.order = EpochOrder(len(self.job.data), self._global_batch(), self.job.options.seed, self.job.data.lengths)
+        return self.order
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:  # noqa: ARG002
         """Linear warm-up and decay over the run's progress, by steps or by time."""

@@ -68,7 +68,7 @@ def _task(task: TaskComparison, several: bool) -> Padding:
         table.add_column(ROLE_NAMES[role], justify="right")
     for name in next(iter(task.models.values())).metrics:
         mark = " *" if name in task.deciding else ""
-        row = [score(scores.metrics[name]) for scores in task.models.values()]
+        row = [score(scores.metrics[name]) if name in scores.metrics else "" for scores in task.models.values()]
         table.add_row(Text(name + mark), *row, style="bold" if mark else "")
     intervals = [percent_range(scores.interval) for scores in task.models.values()]
     table.add_row("95 % interval, in %", *intervals, style="dim")

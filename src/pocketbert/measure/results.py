@@ -53,7 +53,7 @@ class ModelScores(Result):
     """Quality of one model on one task.
 
     Attributes:
-        metrics: every metric of the task by name.
+        metrics: every metric of the task by name; a constant answer has no loss.
         score: the mean of the deciding metrics.
         interval: of the score.
     """

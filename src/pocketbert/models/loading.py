@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.errors import ModelError
+
+HUB_SECONDS = 10.0
+"""How long the hub may take to say whether it has a model."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def check_safe(source: str) -> None:
     if not folder.is_dir():
         if folder.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1 or folder.exists():
             raise ModelError(f"{source}: no such model directory")
+        _check_hub(source)
         return
     config = folder / "config.json"
     if not config.is_file():
@@ -124,6 +128,19 @@ def check_safe(source: str) -> None:
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
         found = f"only pickles ({', '.join(pickles)}), which can run code when read" if pickles else "no weights"
         raise ModelError(f"{source}: {found}; save it with save_pretrained(..., safe_serialization=True)")
+
+
+def _check_hub(name: str) -> None:
+    """Ask the hub once for a name that is not on this disk; the library itself would try for minutes."""
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return
+    try:
+        HfApi().model_info(name, timeout=HUB_SECONDS)
+    except Exception as error:  # the errors of the hub library's transports share no other base
+        raise ModelError(
+            f"{name}: no model directory of this name here, and the hub did not give one ({_first_line(error)}); "
+            "check the path, or the name and the connection"
+        ) from None
 
 
 def check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str) -> None:

@@ -4,6 +4,7 @@ It reads text instead of rows, so it is no :class:`~pocketbert.tasks.base.Task`;
 a block, so that resampling keeps the tokens of a block together.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -18,11 +19,12 @@ class BlockAnswer(NamedTuple):
 
     Attributes:
         ids: (masked,) the likeliest id of each hidden token.
-        loss: negative log-likelihood of the true ids in nats, summed over the hidden tokens.
+        loss: negative log-likelihood of the true ids in nats, summed over the hidden tokens; None for an answer
+            that comes without probabilities.
     """
 
     ids: NDArray[np.int64]
-    loss: float
+    loss: float | None
 
 
 class MaskedTokens:
@@ -37,12 +39,12 @@ class MaskedTokens:
 
     def score(self, predictions: Sequence[BlockAnswer], targets: Sequence[NDArray[np.int64]]) -> dict[str, float]:
         """Accuracy over all hidden tokens; loss in nats a token, and its exponential, the perplexity."""
-        loss = sum(answer.loss for answer in predictions) / sum(map(len, targets))
-        return {
-            "accuracy": float(np.mean(np.concatenate(self._hits(predictions, targets)))),
-            "loss": float(loss),
-            "perplexity": float(np.exp(loss)),
-        }
+        scores = {"accuracy": float(np.mean(np.concatenate(self._hits(predictions, targets))))}
+        losses = [answer.loss for answer in predictions if answer.loss is not None]
+        if len(losses) == len(predictions):
+            loss = sum(losses) / sum(map(len, targets))
+            scores |= {"loss": loss, "perplexity": math.exp(loss)}
+        return scores
 
     def scorer(
         self, predictions: Sequence[BlockAnswer], targets: Sequence[NDArray[np.int64]]
@@ -53,14 +55,9 @@ class MaskedTokens:
         return lambda index: float(found[index].sum() / tokens[index].sum())
 
     def majority(self, targets: Sequence[NDArray[np.int64]]) -> list[BlockAnswer]:
-        """Always the most frequent hidden token; its loss is that of the tokens' own frequencies."""
+        """Always the most frequent hidden token."""
         ids, counts = np.unique(np.concatenate(list(targets)), return_counts=True)
-        loss = dict(zip(ids.tolist(), -np.log(counts / counts.sum()), strict=True))
-        likeliest = ids[counts.argmax()]
-        return [
-            BlockAnswer(np.full_like(target, likeliest), float(sum(loss[token] for token in target.tolist())))
-            for target in targets
-        ]
+        return [BlockAnswer(np.full_like(target, ids[counts.argmax()]), None) for target in targets]
 
     def correct(self, predictions: Sequence[BlockAnswer], targets: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
         """Per hidden token whether it was found."""

@@ -1,0 +1,104 @@
+"""Small training jobs, run in this process."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+import tiny
+from pocketbert.distill.datasets import EncodedRows
+from pocketbert.distill.objective import Objective
+from pocketbert.distill.rows import read_rows
+from pocketbert.distill.texts import prepare_texts
+from pocketbert.distill.trainer import Job, PocketTrainer, set_dropout
+from pocketbert.models.loading import load_model
+from pocketbert.models.students import build_student
+from pocketbert.recipe import Data, Losses, Masking, Student, Training
+
+QUIET = Console(quiet=True)
+OPTIONS = {"precision": "fp32", "dropout": 0.0, "learning_rate": 3e-4, "seed": 3}
+
+
+def masked_lm_job(
+    folder: Path, losses: Losses, soft_positions: Any = "masked", documents: int = 60, **options: Any
+) -> Job:
+    """Masked-LM distillation of a tiny BERT into a DistilBERT."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source = str(tiny.make_checkpoint(folder / "teacher"))
+    teacher = load_model(source, "MaskedLM")
+    text = tiny.write_text(folder / "text.txt", documents)
+    blocks = prepare_texts([str(text)], None, teacher.tokenizer, Masking(), 16, 3, folder / "corpora", QUIET)
+    return Job(
+        title="distill",
+        model=build_student(teacher.model, source, Student(), False, 3).model,
+        data=blocks.train,
+        objective=Objective("masked_lm", losses, 2.0, soft_positions),
+        options=Training(**OPTIONS | options),
+        folder=folder,
+        teacher=teacher.model,
+        console=QUIET,
+    )
+
+
+def task_job(folder: Path, task: str, losses: Losses, rows: int = 40, **options: Any) -> Job:
+    """Distillation of a tiny BERT on rows of unequal length."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write, head = {
+        "classification": (tiny.write_reviews, "SequenceClassification"),
+        "token_classification": (tiny.write_tags, "TokenClassification"),
+    }[task]
+    train = write(folder / ("train.csv" if task == "classification" else "train.jsonl"), rows)
+    source = str(tiny.make_checkpoint(folder / "teacher", head=head))
+    teacher = load_model(source, head)
+    found = read_rows(Data(task=task, train=[str(train)], max_length=32))
+    encoded = found.task.encode(found.train, teacher.tokenizer)
+    return Job(
+        title="distill",
+        model=build_student(teacher.model, source, Student(), False, 3).model,
+        data=EncodedRows(encoded, teacher.tokenizer.pad_token_id),
+        objective=Objective(task, losses, 2.0),
+        options=Training(**OPTIONS | options),
+        folder=folder,
+        teacher=teacher.model,
+        console=QUIET,
+    )
+
+
+def run(job: Job) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
+    """Train with a log entry a step; the entries and the final weights."""
+    set_dropout(job.model, job.options.dropout)
+    trainer = PocketTrainer(job)
+    trainer.args.logging_steps = 1
+    trainer.train()
+    entries = [entry for entry in trainer.state.log_history if "loss" in entry]
+    return entries, {name: value.clone() for name, value in job.model.state_dict().items()}
+
+
+def differences(
+    one: tuple[list[dict[str, float]], dict[str, Tensor]], other: tuple[list[dict[str, float]], dict[str, Tensor]]
+) -> tuple[float, float]:
+    """The largest difference of a logged loss, and of a weight."""
+    assert len(one[0]) == len(other[0]) and one[1].keys() == other[1].keys()
+    losses = [
+        abs(first[name] - second[name])
+        for first, second in zip(one[0], other[0], strict=True)
+        for name in first
+        if name.startswith("loss")
+    ]
+    weights = [(one[1][name] - other[1][name]).abs().max().item() for name in one[1]]
+    return max(losses), max(weights)
+
+
+def weights_of(folder: Path) -> dict[str, Tensor]:
+    """The weights in a model directory."""
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """Between two sets of weights of the same names."""
+    assert one.keys() == other.keys()
+    return max(torch.max((one[name] - other[name]).abs()).item() for name in one)

@@ -1,0 +1,98 @@
+"""Checkpoints that are whole or not there, and requests to stop."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pocketbert.distill.checkpoints import (
+    BEST,
+    STAGING,
+    StopRequest,
+    newest_checkpoint,
+    publish,
+    publish_best,
+    read_elapsed,
+    write_elapsed,
+)
+
+
+def stage(folder, name, content="new"):
+    place = folder / STAGING / name
+    place.mkdir(parents=True)
+    (place / "weights").write_text(content)
+
+
+def test_the_newest_is_by_number_not_by_name(tmp_path):
+    for step in (9, 10, 100, 99):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    assert newest_checkpoint(tmp_path).name == "checkpoint-100"
+
+
+def test_there_may_be_none(tmp_path):
+    assert newest_checkpoint(tmp_path) is None
+
+
+def test_what_a_kill_left_half_saved_does_not_count(tmp_path):
+    (tmp_path / "checkpoint-3").mkdir()
+    stage(tmp_path, "checkpoint-6")
+    assert newest_checkpoint(tmp_path).name == "checkpoint-3"
+    assert not (tmp_path / STAGING).exists()
+
+
+def test_a_published_checkpoint_replaces_those_before_it(tmp_path):
+    (tmp_path / "checkpoint-3").mkdir()
+    stage(tmp_path, "checkpoint-6")
+    assert publish(tmp_path, "checkpoint-6") == tmp_path / "checkpoint-6"
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-6"]
+
+
+def test_a_checkpoint_of_the_same_step_is_replaced(tmp_path):
+    (tmp_path / "checkpoint-6").mkdir()
+    (tmp_path / "checkpoint-6" / "old").touch()
+    stage(tmp_path, "checkpoint-6")
+    publish(tmp_path, "checkpoint-6")
+    assert [path.name for path in (tmp_path / "checkpoint-6").iterdir()] == ["weights"]
+
+
+def test_a_kill_before_the_old_ones_are_dropped_is_harmless(tmp_path, monkeypatch):
+    (tmp_path / "checkpoint-3").mkdir()
+    stage(tmp_path, "checkpoint-6")
+    monkeypatch.setattr("shutil.rmtree", lambda *args, **kwargs: None)
+    publish(tmp_path, "checkpoint-6")
+    monkeypatch.undo()
+    assert newest_checkpoint(tmp_path).name == "checkpoint-6"
+
+
+def test_the_best_is_replaced(tmp_path):
+    for content in ("first", "second"):
+        stage(tmp_path, BEST, content)
+        publish_best(tmp_path)
+        assert (tmp_path / BEST / "weights").read_text() == content
+
+
+def test_elapsed_time_is_remembered(tmp_path):
+    write_elapsed(tmp_path, 12.5)
+    assert read_elapsed(tmp_path) == 12.5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_asks_to_stop_and_handlers_come_back(number):
+    before = signal.getsignal(number)
+    with StopRequest().listening() as stop:
+        assert not stop
+        signal.raise_signal(number)
+        assert stop and stop.name == number.name
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_stops_at_once():
+    program = (
+        "import signal; from pocketbert.distill.checkpoints import StopRequest\n"
+        "with StopRequest().listening():\n"
+        "    signal.raise_signal(signal.SIGTERM); print('asked', flush=True); signal.raise_signal(signal.SIGTERM)\n"
+        "    print('still here')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGTERM and done.stdout == "asked\n"

@@ -1,0 +1,184 @@
+"""The objective of each task, against the golden formulas on rows picked by hand."""
+
+import golden
+import numpy as np
+import pytest
+import torch
+
+from pocketbert.data.records import IGNORED
+from pocketbert.distill.objective import Counts, Objective
+from pocketbert.distill.signals import Needs, Signals
+from pocketbert.models.projection import Outputs
+from pocketbert.recipe import Losses
+
+RANDOM = np.random.default_rng(0)
+BATCH, TOKENS, WIDTH, CLASSES = 3, 5, 4, 6
+HIDDEN = RANDOM.normal(size=(2, BATCH, TOKENS, WIDTH))
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
+REAL = MASK.astype(bool)
+
+
+def tensor(values):
+    return torch.from_numpy(np.asarray(values))
+
+
+def batch(labels, mask=MASK):
+    made = {"input_ids": torch.zeros(BATCH, TOKENS, dtype=torch.long), "labels": tensor(labels)}
+    return made if mask is None else made | {"attention_mask": tensor(mask)}
+
+
+def evaluate(objective, student, teacher, made):
+    """The parts, averaged over the batch itself."""
+    counts = Counts(*objective.counts(made))
+    outputs = Outputs(tensor(student), tensor(HIDDEN[0]))
+    signals = Signals(
+        tensor(teacher) if objective.needs.logits else None, tensor(HIDDEN[1]) if objective.needs.hidden else None
+    )
+    parts = objective(outputs, signals, made, counts)
+    return {name: value.item() for name, value in parts.items()}
+
+
+def test_masked_lm_counts_masked_tokens():
+    labels = np.full((BATCH, TOKENS), IGNORED)
+    labels[0, 1], labels[0, 3], labels[2, 1] = 4, 0, 5
+    student, teacher = RANDOM.normal(size=(2, 3, CLASSES))
+    objective = Objective("masked_lm", Losses(soft_targets=1, masked_lm=1, cosine=1, logit_mse=1), 2.0)
+    made = batch(labels)
+    assert torch.equal(objective.positions(made), made["labels"] != IGNORED)
+    assert objective.counts(made).tolist() == [3, 3, 10]
+    assert evaluate(objective, student, teacher, made) == pytest.approx(
+        {
+            "masked_lm": golden.cross_entropy(student, np.array([4, 0, 5])),
+            "soft_targets": golden.soft_targets(student, teacher, 2.0),
+            "logit_mse": golden.squared_error(student, teacher),
+            "cosine": golden.cosine_distance(HIDDEN[0][REAL], HIDDEN[1][REAL]),
+        },
+        rel=1e-5,
+    )
+
+
+def test_masked_lm_can_compare_all_real_tokens():
+    labels = np.full((BATCH, TOKENS), IGNORED)
+    labels[0, 1], labels[2, 1] = 4, 5
+    student, teacher = RANDOM.normal(size=(2, 10, CLASSES))
+    objective = Objective("masked_lm", Losses(soft_targets=1, masked_lm=1), 3.0, "all")
+    made = batch(labels)
+    assert objective.positions(made).tolist() == REAL.tolist()
+    assert objective.counts(made).tolist() == [2, 10, 10]
+    # Real tokens in order: five of the first row, three of the second, two of the third.
+    assert evaluate(objective, student, teacher, made) == pytest.approx(
+        {
+            "masked_lm": golden.cross_entropy(student[[1, 9]], np.array([4, 5])),
+            "soft_targets": golden.soft_targets(student, teacher, 3.0),
+        },
+        rel=1e-5,
+    )
+
+
+def test_full_blocks_need_no_mask():
+    labels = np.full((BATCH, TOKENS), IGNORED)
+    labels[0, 1] = 4
+    objective = Objective("masked_lm", Losses(cosine=1))
+    made = batch(labels, mask=None)
+    assert objective.counts(made).tolist() == [1, 1, 15]
+    found = evaluate(objective, np.zeros((1, CLASSES)), None, made)
+    assert found["cosine"] == pytest.approx(
+        golden.cosine_distance(HIDDEN[0].reshape(-1, WIDTH), HIDDEN[1].reshape(-1, WIDTH)), rel=1e-5
+    )
+
+
+def test_token_classification_counts_labelled_tokens():
+    labels = np.full((BATCH, TOKENS), IGNORED)
+    labels[0, 1], labels[1, 2] = 3, 0
+    student, teacher = RANDOM.normal(size=(2, BATCH, TOKENS, CLASSES))
+    objective = Objective("token_classification", Losses(soft_targets=1, labels=1), 2.0)
+    made = batch(labels)
+    counted = labels != IGNORED
+    assert objective.positions(made) is None
+    assert objective.counts(made).tolist() == [2, 2, 10]
+    assert evaluate(objective, student, teacher, made) == pytest.approx(
+        {
+            "labels": golden.cross_entropy(student[counted], np.array([3, 0])),
+            "soft_targets": golden.soft_targets(student[counted], teacher[counted], 2.0),
+        },
+        rel=1e-5,
+    )
+
+
+def test_classification_counts_rows():
+    student, teacher = RANDOM.normal(size=(2, BATCH, CLASSES))
+    labels = np.array([0, 5, 2])
+    objective = Objective("classification", Losses(soft_targets=1, labels=1, logit_mse=1), 4.0)
+    made = batch(labels)
+    assert objective.counts(made).tolist() == [3, 3, 10]
+    assert evaluate(objective, student, teacher, made) == pytest.approx(
+        {
+            "labels": golden.cross_entropy(student, labels),
+            "soft_targets": golden.soft_targets(student, teacher, 4.0),
+            "logit_mse": golden.squared_error(student, teacher),
+        },
+        rel=1e-5,
+    )
+
+
+def test_several_labels_are_yes_or_no_each():
+    student, teacher = RANDOM.normal(size=(2, BATCH, CLASSES))
+    labels = RANDOM.integers(0, 2, (BATCH, CLASSES)).astype(np.float32)
+    objective = Objective("multi_label", Losses(soft_targets=1, labels=1), 2.0)
+    assert evaluate(objective, student, teacher, batch(labels)) == pytest.approx(
+        {
+            "labels": golden.binary_cross_entropy(student, labels),
+            "soft_targets": golden.binary_soft_targets(student, teacher, 2.0),
+        },
+        rel=1e-5,
+    )
+
+
+def test_regression_takes_the_teachers_value_for_a_soft_target():
+    student, teacher = RANDOM.normal(size=(2, BATCH, 1))
+    labels = np.array([0.5, 2.0, 4.5], dtype=np.float32)
+    objective = Objective("regression", Losses(soft_targets=1, labels=1), 2.0)
+    assert evaluate(objective, student, teacher, batch(labels)) == pytest.approx(
+        {
+            "labels": golden.squared_error(student, labels[:, None]),
+            "soft_targets": golden.squared_error(student, teacher),
+        },
+        rel=1e-5,
+    )
+
+
+def test_answers_are_distributions_over_the_real_tokens():
+    student, teacher = RANDOM.normal(size=(2, BATCH, TOKENS, 2))
+    labels = np.array([[1, 3], [0, 0], [1, 1]])
+    objective = Objective("question_answering", Losses(soft_targets=1, labels=1), 2.0)
+    made = batch(labels)
+    assert objective.counts(made).tolist() == [6, 6, 10]
+    ends = [(row, end) for row in range(BATCH) for end in (0, 1)]
+    entropy = [golden.cross_entropy(student[row, REAL[row], end][None], labels[row, [end]]) for row, end in ends]
+    soft = [
+        golden.soft_targets(student[row, REAL[row], end][None], teacher[row, REAL[row], end][None], 2.0)
+        for row, end in ends
+    ]
+    assert evaluate(objective, student, teacher, made) == pytest.approx(
+        {"labels": np.mean(entropy), "soft_targets": np.mean(soft)}, rel=1e-5
+    )
+
+
+def test_the_total_is_the_weighted_sum():
+    objective = Objective("masked_lm", Losses(soft_targets=5, masked_lm=2, cosine=1))
+    parts = {"soft_targets": torch.tensor(0.5), "masked_lm": torch.tensor(0.25), "cosine": torch.tensor(1.0)}
+    assert objective.total(parts).item() == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "needs"),
+    [
+        (Losses(masked_lm=1), Needs()),
+        (Losses(soft_targets=1), Needs(logits=True)),
+        (Losses(logit_mse=1), Needs(logits=True)),
+        (Losses(cosine=1, masked_lm=1), Needs(hidden=True)),
+    ],
+)
+def test_a_teacher_is_asked_for_what_the_losses_need(weights, needs):
+    assert Objective("masked_lm", weights).needs == needs
+    assert bool(needs) is (needs != Needs())

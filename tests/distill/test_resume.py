@@ -1,0 +1,117 @@
+"""Killed at any moment and run again, a run ends in the very same weights."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import tiny
+
+STEPS = 60
+PRETRAIN = (
+    "pretrain --vocabulary 101 --layers 2 --hidden-size 32 --heads 4 --positions 32 --block 16 --batch-size 8 "
+    f"--dropout 0.2 --precision fp32 --seed 7 --learning-rate 1e-3 --steps {STEPS} --save-steps 2 --evaluate-every 9"
+).split()
+DISTILL = (
+    "--task classification --layers 1 --batch-size 8 --max-length 32 --dropout 0.2 --precision fp32 --seed 7 "
+    f"--learning-rate 1e-3 --steps {STEPS} --save-steps 2 --evaluate-every 5"
+).split()
+
+
+def pretraining(tmp_path, name):
+    """The command of a pretraining run in a folder of its own, and its output."""
+    text = tmp_path / "text.txt"
+    if not text.exists():
+        tiny.write_text(text, 150)
+    output = tmp_path / name / "model"
+    return tiny.command(*PRETRAIN, "--corpus", text, "--output", output), output
+
+
+def distillation(tmp_path, name):
+    """The same of task distillation, with validation and a best checkpoint."""
+    if not (tmp_path / "teacher").exists():
+        tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification")
+        for seed, role in enumerate(("train", "validation", "test")):
+            tiny.write_reviews(tmp_path / f"{role}.csv", 160 if role == "train" else 40, seed)
+    output = tmp_path / name / "model"
+    rows = [f"--{role}={tmp_path / role}.csv" for role in ("train", "validation", "test")]
+    return tiny.command("distill", tmp_path / "teacher", *DISTILL, *rows, "--output", output), output
+
+
+def finish(command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def reached(output: Path) -> int:
+    """The last step that a checkpoint was saved at."""
+    return max((int(path.name.split("-")[1]) for path in output.glob("work/checkpoint-*")), default=0)
+
+
+def stop(command, output, step, number, delay=0.0):
+    """Run until a step is saved, and a moment longer; then send a signal."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while reached(output) < step:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.send_signal(number)
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), messages
+    assert not (output / "manifest.json").exists() and not (output / "model.safetensors").exists()
+    return messages
+
+
+def evaluations(output):
+    """Scores of all validations by step."""
+    entries = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    return [(entry["step"], entry["eval_score"]) for entry in entries if "eval_score" in entry]
+
+
+@pytest.mark.parametrize("stage", [pretraining, distillation])
+def test_resume_after_kills_gives_the_same_weights(tmp_path, stage):
+    command, whole = stage(tmp_path, "whole")
+    finish(command)
+    command, output = stage(tmp_path, "killed")
+    chance = random.Random()
+    steps = sorted(chance.sample(range(1, STEPS - 10), 3))
+    print("killed after steps", steps)
+    for step in steps:
+        stop(command, output, step, signal.SIGKILL, delay=chance.uniform(0, 0.05))
+    assert "going on from checkpoint-" in finish(command)
+    assert (output / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert (output / "tokenizer.json").read_bytes() == (whole / "tokenizer.json").read_bytes()
+    assert evaluations(output) == evaluations(whole) and len(evaluations(whole)) > 5
+    assert not (output / "work").exists()
+    corpora = output.parent / "corpora"
+    assert stage is distillation or len(list(corpora.iterdir())) == 1
+
+
+def test_resume_after_sigterm_which_saves_first(tmp_path):
+    command, whole = distillation(tmp_path, "whole")
+    finish(command)
+    command, output = distillation(tmp_path, "stopped")
+    messages = stop(command, output, 7, signal.SIGTERM)
+    step = reached(output)
+    assert f"stopped by SIGTERM at step {step}" in messages and "Traceback" not in messages
+    assert f"going on from checkpoint-{step}" in finish(command)
+    assert (output / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_resume_where_a_kill_left_half_a_checkpoint_and_half_a_line(tmp_path):
+    command, whole = pretraining(tmp_path, "whole")
+    finish(command)
+    command, output = pretraining(tmp_path, "killed")
+    stop(command, output, 11, signal.SIGKILL)
+    half = output / "work" / "saving" / "checkpoint-999"
+    half.mkdir(parents=True)
+    (half / "model.safetensors").write_bytes(b"half of it")
+    with (output / "work" / "log.jsonl").open("a") as file:
+        file.write('{"step": 12, "lo')
+    finish(command)
+    assert (output / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -1,0 +1,202 @@
+"""One trainer for all stages: what it keeps, when it ends, and when it stops."""
+
+import json
+import math
+import signal
+from dataclasses import replace
+
+import jobs
+import pytest
+import torch
+
+import tiny
+from pocketbert.distill.trainer import set_dropout, train
+from pocketbert.errors import Interrupted, TrainingError
+from pocketbert.recipe import Losses
+
+MASKED_LM = Losses(masked_lm=1.0)
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def scripted(scores):
+    """A validation that gives these scores, one after the other, and remembers the weights it saw."""
+    seen = []
+
+    def evaluate(model):
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {"score": scores[len(seen) - 1]}
+
+    return evaluate, seen
+
+
+def test_the_best_validation_is_kept(tmp_path):
+    evaluate, seen = scripted([0.1, 0.5, 0.3, 0.5, 0.2])
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=10, evaluate_every=2)
+    summary = train(replace(job, evaluate=evaluate))
+    assert summary["best_score"] == 0.5 and summary["best_step"] == 4
+    assert len(seen) == 5
+    assert jobs.largest_difference(job.model.state_dict(), seen[1]) == 0
+    assert jobs.largest_difference(seen[1], seen[4]) > 0
+
+
+def test_without_validation_the_last_weights_stay(tmp_path):
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=3)
+    summary = train(job)
+    assert summary["steps"] == 3 and "best_score" not in summary
+    assert not (tmp_path / "best").exists()
+
+
+def test_patience_counts_validations_without_gain(tmp_path):
+    evaluate, seen = scripted([0.1, 0.4, 0.4, 0.3, 0.35, 0.9])
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=60, evaluate_every=1, patience=3)
+    summary = train(replace(job, evaluate=evaluate))
+    assert summary["steps"] == len(seen) == 5 and summary["best_step"] == 2
+
+
+def test_a_run_that_does_not_say_validates_ten_times(tmp_path):
+    evaluate, seen = scripted([float(number) for number in range(30)])
+    train(replace(jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=2, steps=25), evaluate=evaluate))
+    assert len(seen) == 10
+
+
+def test_a_budget_ends_the_run_and_its_rate(tmp_path):
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, budget=5, learning_rate=1e-3)
+    seconds = train(job)["seconds"]
+    assert 5 <= seconds < 8
+    rates = [entry["learning_rate"] for entry in log(tmp_path) if "learning_rate" in entry]
+    assert max(rates) > 0.5e-3
+    assert rates[-1] < 0.1e-3
+    assert sorted(rates[len(rates) // 2 :], reverse=True) == rates[len(rates) // 2 :]
+
+
+def test_epochs_are_passes_over_the_data(tmp_path):
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, accumulation=2, epochs=2)
+    assert train(job)["steps"] == 2 * math.ceil(len(job.data) / 8)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_dropout_can_be_switched_off(family):
+    tokenizer = tiny.make_tokenizer(family)
+    model = tiny.make_model(family, "MaskedLM", tokenizer).train()
+    ids = torch.randint(5, 40, (2, 10))
+    set_dropout(model, 0.5)
+    assert not torch.equal(model(input_ids=ids).logits, model(input_ids=ids).logits)
+    set_dropout(model, 0.0)
+    assert torch.equal(model(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+def test_the_teacher_is_neither_trained_nor_saved(tmp_path):
+    job = jobs.masked_lm_job(tmp_path, Losses(soft_targets=1.0, cosine=1.0), batch_size=4, steps=4, save_steps=2)
+    before = {name: value.clone() for name, value in job.teacher.state_dict().items()}
+    train(job)
+    assert jobs.largest_difference(before, job.teacher.state_dict()) == 0
+    saved = jobs.weights_of(tmp_path / "checkpoint-2")
+    assert set(saved) <= set(job.model.state_dict())
+
+
+def poison(job, at):
+    """Let the data of one step be such that the weights cannot take it: an embedding becomes NaN."""
+    collate, calls = job.data.collate, iter(range(1, 1000))
+
+    def poisoned(samples):
+        if next(calls) == at:
+            with torch.no_grad():
+                job.model.get_input_embeddings().weight.fill_(math.nan)
+        return collate(samples)
+
+    job.data.collate = poisoned
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path):
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=10, save_steps=2)
+    poison(job, at=6)
+    with pytest.raises(TrainingError) as stopped:
+        train(job)
+    message = str(stopped.value)
+    # The loader is one batch ahead of the steps.
+    step = int(message.split("at step ")[1].split(".")[0])
+    assert step in (5, 6)
+    assert f"Last good checkpoint: {tmp_path / 'checkpoint-4'}" in message
+    assert "blocks " in message and str(job.data.corpus.folder) in message
+    assert "run again to go on" in message
+    saved = jobs.weights_of(tmp_path / "checkpoint-4")
+    assert all(torch.isfinite(value).all() for value in saved.values())
+
+
+def test_a_run_that_never_was_finite_has_no_checkpoint(tmp_path):
+    job = jobs.task_job(tmp_path, "classification", Losses(labels=1.0), batch_size=4, steps=10)
+    poison(job, at=1)
+    with pytest.raises(TrainingError, match=r"at step 1\. Rows of the batch: .*train\.csv row \d+; .*none yet"):
+        train(job)
+
+
+def test_a_stopped_run_goes_on_with_the_same_weights(tmp_path):
+    """In one process; the tests named resume do it with processes that are killed."""
+    options = {"batch_size": 4, "steps": 12, "dropout": 0.2, "evaluate_every": 5}
+    losses = Losses(soft_targets=1.0, masked_lm=1.0, cosine=1.0)
+    scores = [0.3, 0.2, 0.1]
+
+    def job(name):
+        made = jobs.masked_lm_job(tmp_path / name, losses, **options)
+        return replace(made, evaluate=scripted(scores)[0])
+
+    whole = job("whole")
+    train(whole)
+    stopped = job("stopped")
+    stop_at(stopped, batch=8)
+    with pytest.raises(Interrupted, match=r"stopped by SIGTERM at step .*; the state is saved, run the same command"):
+        train(stopped)
+    assert list((tmp_path / "stopped").glob("checkpoint-*"))
+    scores = scores[1:]
+    again = job("stopped")
+    summary = train(again)
+    assert summary["steps"] == 12
+    assert jobs.largest_difference(whole.model.state_dict(), again.model.state_dict()) == 0
+
+
+def stop_at(job, batch):
+    collate, calls = job.data.collate, iter(range(1, 1000))
+
+    def stopping(samples):
+        if next(calls) == batch:
+            signal.raise_signal(signal.SIGTERM)
+        return collate(samples)
+
+    job.data.collate = stopping
+
+
+def test_a_run_stopped_at_its_very_end_is_not_trained_further(tmp_path):
+    losses = Losses(masked_lm=1.0)
+    whole = jobs.masked_lm_job(tmp_path / "whole", losses, batch_size=4, steps=5, weight_decay=0.1)
+    train(whole)
+    stopped = jobs.masked_lm_job(tmp_path / "stopped", losses, batch_size=4, steps=5, weight_decay=0.1)
+
+    def stop(_batch, *arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return whole.objective.counts(_batch, *arguments)
+
+    calls = iter(range(1, 1000))
+    counts = stopped.objective.counts
+    stopped.objective.counts = lambda made: stop(made) if next(calls) == 5 else counts(made)
+    with pytest.raises(Interrupted):
+        train(stopped)
+    again = jobs.masked_lm_job(tmp_path / "stopped", losses, batch_size=4, steps=5, weight_decay=0.1)
+    assert train(again)["steps"] == 5
+    assert jobs.largest_difference(whole.model.state_dict(), again.model.state_dict()) == 0
+
+
+def test_a_resumed_run_logs_its_losses_alike(tmp_path):
+    """The mean since the last entry, over the steps of this session alone."""
+    losses = Losses(soft_targets=2.0, masked_lm=1.0)
+    stopped = jobs.masked_lm_job(tmp_path, losses, batch_size=4, steps=20)
+    stop_at(stopped, batch=14)
+    with pytest.raises(Interrupted):
+        train(stopped)
+    train(jobs.masked_lm_job(tmp_path, losses, batch_size=4, steps=20))
+    for entry in log(tmp_path):
+        if "loss" in entry:
+            parts = 2 * entry["loss_soft_targets"] + entry["loss_masked_lm"]
+            assert entry["loss"] == pytest.approx(parts, rel=1e-4)
