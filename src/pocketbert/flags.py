@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
-import yaml
 from pydantic.fields import FieldInfo
+from rich.markup import escape
 
 from pocketbert.errors import PocketBertError
-from pocketbert.recipe import Section, parse_section
+from pocketbert.recipe import Section, parse_section, parse_value
 
 PANELS = {"options": "How it learns", "student": "The student", "data": "The rows"}
 
@@ -81,7 +81,7 @@ def _parameter(flag: _Flag) -> inspect.Parameter:
     text = flag.info.description or ""
     option = typer.Option(
         flag.name,
-        help=f"{text} [default: {default}]" if default else text,
+        help=escape(f"{text} [default: {default}]" if default else text),
         metavar=_metavar(flag.info),
         show_default=False,
         rich_help_panel=PANELS[flag.group],
@@ -100,7 +100,7 @@ def _section(group: Group, given: dict[_Flag, Any]) -> Section | None:
         node = tree
         for key in flag.path[:-1]:
             node = node.setdefault(key, {})
-        node[flag.path[-1]] = [_scalar(item) for item in value] if isinstance(value, list) else _value(flag, value)
+        node[flag.path[-1]] = value if isinstance(value, list) else _value(flag, value)
     if group.optional and group.optional not in tree:
         if tree:
             raise PocketBertError(f"--{group.optional} is missing: it tells what the rows are for")
@@ -117,17 +117,15 @@ def _describe(group: Group, name: str) -> str:
 
 def _value(flag: _Flag, text: str) -> Any:
     kind = _plain(flag.info.annotation)
-    return text if kind is str else yaml.safe_load(text)
-
-
-def _scalar(text: str) -> str:
-    return text
+    return text if kind is str else parse_value(text, flag.name)
 
 
 def _plain(annotation: Any) -> Any:
-    """The type without ``| None``."""
+    """The type without ``| None`` and without its validators."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
     options = [option for option in get_args(annotation) if option is not type(None)]
-    return options[0] if len(options) == 1 and type(None) in get_args(annotation) else annotation
+    return _plain(options[0]) if len(options) == 1 and type(None) in get_args(annotation) else annotation
 
 
 def _section_type(annotation: Any) -> type[Section] | None:

@@ -128,7 +128,7 @@ class Training(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: the one this machine multiplies fastest"
     )
-    evaluate_every: int | None = Field(None, gt=0, description="steps between validations; once an epoch when absent")
+    evaluate_every: int | None = Field(None, gt=0, description="steps between validations; ten a run when absent")
     patience: int | None = Field(None, gt=0, description="validations without gain before stopping")
     save_every: Seconds = Field(300.0, description="time between checkpoints")
     save_steps: int | None = Field(None, gt=0, description="steps between checkpoints, instead of time")
@@ -225,9 +225,17 @@ class Stage(Section):
     finetune: FinetuneStage | None = None
     distill: DistillStage | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_options(cls, values: Any) -> Any:
+        """In YAML a stage may be its name alone: ``- finetune:``."""
+        if isinstance(values, dict):
+            values = {name: {} if options is None else options for name, options in values.items()}
+        return values
+
     @model_validator(mode="after")
     def _exactly_one(self) -> "Stage":
-        if len(self.model_fields_set) != 1 or self.kind is None:
+        if len(self.model_fields_set) != 1:
             raise ValueError("a stage has exactly one key: pretrain, finetune or distill")
         return self
 
@@ -277,8 +285,8 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     if not path.is_file():
         raise PocketBertError(f"{path}: no such recipe; `ls recipes/` shows those that come with PocketBERT")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        tree = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PocketBertError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise PocketBertError(f"{path}: a recipe is a mapping with name, stages, …")
@@ -303,11 +311,24 @@ def parse_section(kind: type[S], tree: Any, where: str) -> S:
         raise PocketBertError(f"{where}: {len(lines)} wrong field(s)\n" + "\n".join(lines)) from None
 
 
+def parse_value(text: str, where: str) -> Any:
+    """A value in YAML, as overrides and flags give it.
+
+    Raises:
+        PocketBertError: it is not YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise PocketBertError(f"{where}: {text!r} is not a YAML value; mind its brackets and quotes") from None
+
+
 def _assign(tree: Any, override: str) -> None:
     path, found, text = override.partition("=")
     keys = path.strip().split(".")
     if not found or not all(keys):
         raise PocketBertError(f"override {override!r}: write key.path=value, for example data.train=my.csv")
+    value = parse_value(text, f"override {path}")
     node = tree
     for key in keys[:-1]:
         if isinstance(node, list) and key.isdigit() and int(key) < len(node):
@@ -317,8 +338,8 @@ def _assign(tree: Any, override: str) -> None:
         else:
             raise PocketBertError(f"override {override!r}: the recipe has nothing at {key!r}")
     if isinstance(node, list) and keys[-1].isdigit() and int(keys[-1]) < len(node):
-        node[int(keys[-1])] = yaml.safe_load(text)
+        node[int(keys[-1])] = value
     elif isinstance(node, dict):
-        node[keys[-1]] = yaml.safe_load(text)
+        node[keys[-1]] = value
     else:
         raise PocketBertError(f"override {override!r}: the recipe has nothing at {keys[-1]!r}")

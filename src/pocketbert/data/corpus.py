@@ -7,6 +7,7 @@ much of them counts: it is replaced (never edited) after each flush, so a killed
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,8 @@ def build_corpus(
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
         rest = itertools.islice(texts, index["documents"], None)
-        for batch in _batches(rest):
-            _append(folder, index, _tokenize(batch, tokenizer, index["dtype"]))
+        for batch, encodings in _encode_ahead(_batches(rest), tokenizer):
+            _append(folder, index, _ids(encodings, tokenizer.sep_token_id, index["dtype"]))
             index["documents"] += len(batch)
             index["characters"] += sum(map(len, batch))
             _write_index(folder, index)
@@ -134,10 +135,25 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _tokenize(batch: list[str], tokenizer: Any, dtype: str) -> NDArray[Any]:
-    # encode_batch_fast leaves out the offsets, which nothing here needs.
-    encodings = tokenizer.backend_tokenizer.encode_batch_fast(batch, add_special_tokens=False)
-    separator = tokenizer.sep_token_id
+def _encode_ahead(batches: Iterator[list[str]], tokenizer: Any) -> Iterator[tuple[list[str], list[Any]]]:
+    """Each batch with its encodings, made while the ids of the batch before are written."""
+
+    def encode(batch: list[str]) -> tuple[list[str], list[Any]]:
+        # encode_batch_fast leaves out the offsets, which nothing here needs.
+        return batch, tokenizer.backend_tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        waiting: Future[tuple[list[str], list[Any]]] | None = None
+        for batch in batches:
+            following = executor.submit(encode, batch)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _ids(encodings: list[Any], separator: int, dtype: str) -> NDArray[Any]:
     ids: list[int] = []
     for encoding in encodings:
         if encoding.ids:

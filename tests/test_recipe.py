@@ -1,0 +1,171 @@
+"""Recipes: what they accept, and how they say what they do not."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pocketbert.errors import PocketBertError
+from pocketbert.recipe import Data, FinetuneStage, Gates, Masking, Recipe, Student, Training, load_recipe, parse_section
+
+RECIPE = """
+name: reviews
+teacher: {model: ./bert}
+student: {layers: 3}
+data: {task: classification, train: train.csv, metric: accuracy}
+stages:
+  - distill: {losses: {soft_targets: 5.0}, budget: 20m}
+  - distill: {epochs: 2}
+gates: {kept: 0.97}
+"""
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text(RECIPE)
+    return file
+
+
+def test_a_recipe_is_read(path):
+    recipe = load_recipe(path)
+    assert recipe.data.train == ["train.csv"] and recipe.data.metric == ["accuracy"]
+    assert [stage.kind for stage in recipe.stages] == ["distill", "distill"]
+    assert recipe.stages[0].options.budget == 1200 and recipe.stages[0].options.losses.soft_targets == 5
+    assert recipe.stages[1].options.epochs == 2 and recipe.gates.kept == 0.97
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_that_comes_along_is_valid_and_says_how_to_run_it(path):
+    assert load_recipe(path).name
+    header = path.read_text().split("\nname:")[0]
+    for word in ("# needs ", "# takes ", "# run "):
+        assert word in header
+    assert re.search(rf"pocketbert(\.cli)? run recipes/{path.name}", header)
+
+
+def test_a_stage_may_be_its_name_alone(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("name: x\nstages:\n  - finetune:\n")
+    assert load_recipe(tmp_path / "recipe.yaml").stages[0].options == FinetuneStage()
+
+
+def test_overrides_are_yaml_values(path):
+    recipe = load_recipe(
+        path,
+        [
+            "stages.0.distill.losses.cosine=0.5",
+            "data.train=[a.csv, b.csv]",
+            "gates.smaller=0.4",
+            "student.init=[0, 2]",
+            "stages.1.distill.epochs=null",
+            "output=runs/x=y",
+        ],
+    )
+    assert recipe.stages[0].options.losses.cosine == 0.5 and recipe.stages[0].options.losses.soft_targets == 5
+    assert recipe.data.train == ["a.csv", "b.csv"] and recipe.gates.smaller == 0.4 and recipe.student.init == [0, 2]
+    assert recipe.stages[1].options.epochs is None and recipe.output == "runs/x=y"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.train", "write key.path=value"),
+        ("=3", "write key.path=value"),
+        ("data..train=3", "write key.path=value"),
+        ("stages.9.distill.epochs=1", "the recipe has nothing at '9'"),
+        ("stages.2=1", "the recipe has nothing at '2'"),
+        ("name.first=x", "the recipe has nothing at 'first'"),
+        ("data.train=[a", "not a YAML value"),
+        ("data.colour=red", r"data\.colour: Extra inputs"),
+        ("stages.0.distill.epochs=1", "name one of epochs, steps and budget"),
+    ],
+)
+def test_wrong_overrides_are_named(path, override, message):
+    with pytest.raises(PocketBertError, match=message):
+        load_recipe(path, [override])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [", "not valid YAML"),
+        ("- a", "a recipe is a mapping"),
+        ("", "a recipe is a mapping"),
+        ("name: x", "stages: Field required"),
+        ("name: x\nstages: []", "stages: List should have at least 1 item"),
+        ("name: a b\nstages: [{finetune: {}}]", "name: String should match"),
+        ("name: x\nstages: [{finetune: {}, distill: {}}]", "exactly one key"),
+        ("name: x\nstages: [{}]", "exactly one key"),
+        ("name: x\nstages: [{pretrain: }]", r"stages\.0\.pretrain\.corpus: Field required"),
+        ("name: x\nstages: [{bake: {}}]", r"stages\.0\.bake: Extra inputs"),
+        ("name: x\nstages: [{finetune: {epoch: 3}}]", r"stages\.0\.finetune\.epoch: Extra inputs"),
+        ("name: x\nstages: [{finetune: {budget: soon}}]", r"budget: .*'soon' is not a duration; write 90s, 20m"),
+        ("name: x\nstages: [{pretrain: {corpus: a.txt, masking: {mask: 0.9, random: 0.2}}}]", "at most 1"),
+    ],
+)
+def test_wrong_recipes_are_named_with_their_field(tmp_path, text, message):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(PocketBertError, match=message) as error:
+        load_recipe(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_all_wrong_fields_come_at_once(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: x\nteacher: {}\nstages: [{finetune: {batch_size: 0, seed: -1}}]")
+    with pytest.raises(PocketBertError, match=r"3 wrong field\(s\)\n.*teacher.model.*\n.*batch_size.*\n.*seed"):
+        load_recipe(path)
+
+
+def test_broken_utf8_is_refused(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(b"name: \xff\n")
+    with pytest.raises(PocketBertError, match="not valid YAML"):
+        load_recipe(path)
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(PocketBertError, match=r"nothing\.yaml: no such recipe"):
+        load_recipe(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("2d", 172_800), (" 7 ", 7), (3, 3), (0.5, 0.5)]
+)
+def test_durations(text, seconds):
+    assert Training(budget=text).budget == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-5m", "5 weeks", "0s", 0])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValidationError):
+        Training(budget=text)
+
+
+@pytest.mark.parametrize("pair", [("epochs", "steps"), ("epochs", "budget"), ("steps", "budget")])
+def test_a_run_has_one_length(pair):
+    with pytest.raises(ValidationError, match="name one of epochs, steps and budget"):
+        Training(**dict.fromkeys(pair, 5))
+
+
+def test_the_papers_masks_are_the_usual_ones():
+    masking = Masking()
+    assert (masking.rate, masking.mask, masking.random) == (0.15, 0.8, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (Student, {"layers": 0}),
+        (Data, {"task": "translation"}),
+        (Data, {"task": "classification", "max_length": 4}),
+        (Gates, {"smaller": 1.0}),
+        (Recipe, {"name": "../x", "stages": [{"finetune": {}}]}),
+    ],
+)
+def test_values_out_of_range_are_refused(section, values):
+    with pytest.raises(PocketBertError, match="here: 1 wrong field"):
+        parse_section(section, values, "here")
