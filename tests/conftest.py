@@ -1,6 +1,9 @@
 """Fixtures shared by all tests, and an environment in which they do not fight for cores or reach for a network."""
 
 import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,3 +25,29 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real data is not beside the project")
     return folder
+
+
+@dataclass(frozen=True)
+class Called:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Called]:
+    """The command line, in this process."""
+
+    def call(*arguments: object) -> Called:
+        from pocketbert import cli
+
+        monkeypatch.setattr(sys, "argv", ["pocketbert", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return Called(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call

@@ -1,8 +1,5 @@
 """Recipes: what they accept, and how they say what they do not."""
 
-import re
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
@@ -19,7 +16,6 @@ stages:
   - distill: {epochs: 2}
 gates: {kept: 0.97}
 """
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -35,15 +31,6 @@ def test_a_recipe_is_read(path):
     assert [stage.kind for stage in recipe.stages] == ["distill", "distill"]
     assert recipe.stages[0].options.budget == 1200 and recipe.stages[0].options.losses.soft_targets == 5
     assert recipe.stages[1].options.epochs == 2 and recipe.gates.kept == 0.97
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
-def test_every_recipe_that_comes_along_is_valid_and_says_how_to_run_it(path):
-    assert load_recipe(path).name
-    header = path.read_text().split("\nname:")[0]
-    for word in ("# needs ", "# takes ", "# run "):
-        assert word in header
-    assert re.search(rf"pocketbert(\.cli)? run recipes/{path.name}", header)
 
 
 def test_a_stage_may_be_its_name_alone(tmp_path):

@@ -16,6 +16,9 @@ from pocketbert.files import write_atomically
 from pocketbert.flags import Group, with_flags
 from pocketbert.recipe import Data, DistillStage, FinetuneStage, PretrainStage, Student, load_recipe
 
+WIDTH = 100
+"""Columns where no terminal says how many there are."""
+
 app = typer.Typer(
     help="Turn a BERT-family teacher into a small fast student, and measure what it kept.",
     no_args_is_help=True,
@@ -24,7 +27,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 console = Console(stderr=True, quiet=not ranks.is_main())
-out = Console(quiet=not ranks.is_main())
+out = Console(quiet=not ranks.is_main(), width=None if sys.stdout.isatty() else WIDTH)
+
 
 Json = Annotated[Path | None, typer.Option("--json", help="also write the result to this file", metavar="FILE")]
 Output = Annotated[Path, typer.Option("--output", help="the model directory to make", metavar="DIR")]

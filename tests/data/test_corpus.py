@@ -166,6 +166,11 @@ def test_ids_beyond_two_bytes_are_kept(tmp_path):
         def __len__(self):
             return 70_002
 
+        def no_truncation(self):
+            """It never truncates."""
+
+        no_padding = no_truncation
+
         def encode_batch_fast(self, batch, add_special_tokens):
             return [type("Encoding", (), {"ids": [70_000, 5]}) for _ in batch]
 

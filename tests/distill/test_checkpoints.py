@@ -10,6 +10,7 @@ from pocketbert.distill.checkpoints import (
     BEST,
     STAGING,
     StopRequest,
+    best_model,
     newest_checkpoint,
     publish,
     publish_best,
@@ -44,7 +45,7 @@ def test_what_a_kill_left_half_saved_does_not_count(tmp_path):
 def test_a_published_checkpoint_replaces_those_before_it(tmp_path):
     (tmp_path / "checkpoint-3").mkdir()
     stage(tmp_path, "checkpoint-6")
-    assert publish(tmp_path, "checkpoint-6") == tmp_path / "checkpoint-6"
+    assert publish(tmp_path, "checkpoint-6", None) == tmp_path / "checkpoint-6"
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-6"]
 
 
@@ -52,7 +53,7 @@ def test_a_checkpoint_of_the_same_step_is_replaced(tmp_path):
     (tmp_path / "checkpoint-6").mkdir()
     (tmp_path / "checkpoint-6" / "old").touch()
     stage(tmp_path, "checkpoint-6")
-    publish(tmp_path, "checkpoint-6")
+    publish(tmp_path, "checkpoint-6", None)
     assert [path.name for path in (tmp_path / "checkpoint-6").iterdir()] == ["weights"]
 
 
@@ -60,16 +61,27 @@ def test_a_kill_before_the_old_ones_are_dropped_is_harmless(tmp_path, monkeypatc
     (tmp_path / "checkpoint-3").mkdir()
     stage(tmp_path, "checkpoint-6")
     monkeypatch.setattr("shutil.rmtree", lambda *args, **kwargs: None)
-    publish(tmp_path, "checkpoint-6")
+    publish(tmp_path, "checkpoint-6", None)
     monkeypatch.undo()
     assert newest_checkpoint(tmp_path).name == "checkpoint-6"
 
 
-def test_the_best_is_replaced(tmp_path):
-    for content in ("first", "second"):
+def test_an_older_best_stays_until_a_checkpoint_names_the_newer(tmp_path):
+    for step in (3, 6):
+        stage(tmp_path, BEST, f"of step {step}")
+        publish_best(tmp_path, step)
+    assert best_model(tmp_path, 3).is_dir()
+    stage(tmp_path, "checkpoint-8")
+    publish(tmp_path, "checkpoint-8", best_step=6)
+    assert [path.name for path in tmp_path.glob("best-*")] == ["best-6"]
+    assert (best_model(tmp_path, 6) / "weights").read_text() == "of step 6"
+
+
+def test_a_best_of_the_same_step_is_replaced(tmp_path):
+    for content in ("before the kill", "after it"):
         stage(tmp_path, BEST, content)
-        publish_best(tmp_path)
-        assert (tmp_path / BEST / "weights").read_text() == content
+        publish_best(tmp_path, 3)
+    assert (best_model(tmp_path, 3) / "weights").read_text() == "after it"
 
 
 def test_elapsed_time_is_remembered(tmp_path):

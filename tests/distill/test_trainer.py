@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import time
 from dataclasses import replace
 
 import jobs
@@ -46,7 +47,7 @@ def test_without_validation_the_last_weights_stay(tmp_path):
     job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=3)
     summary = train(job)
     assert summary["steps"] == 3 and "best_score" not in summary
-    assert not (tmp_path / "best").exists()
+    assert not list(tmp_path.glob("best*"))
 
 
 def test_patience_counts_validations_without_gain(tmp_path):
@@ -200,3 +201,17 @@ def test_a_resumed_run_logs_its_losses_alike(tmp_path):
         if "loss" in entry:
             parts = 2 * entry["loss_soft_targets"] + entry["loss_masked_lm"]
             assert entry["loss"] == pytest.approx(parts, rel=1e-4)
+
+
+def test_validation_leaves_a_time_budget_most_of_its_time(tmp_path):
+    evaluate, seen = scripted([float(number) for number in range(30)])
+
+    def slow(model):
+        time.sleep(0.5)
+        return evaluate(model)
+
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, budget=3.0)
+    summary = train(replace(job, evaluate=slow))
+    # At most a tenth of 3 seconds may be spent before one more is refused, and there is always a last one.
+    assert 1 <= len(seen) <= 3
+    assert summary["best_step"] == summary["steps"]

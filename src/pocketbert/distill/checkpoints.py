@@ -21,9 +21,16 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def publish(folder: Path, name: str) -> Path:
-    """Move a finished checkpoint out of the staging folder, and drop the ones before it."""
-    older = [path for path in folder.glob("checkpoint-*") if path.name != name]
+def publish(folder: Path, name: str, best_step: int | None) -> Path:
+    """Move a finished checkpoint out of the staging folder, and drop the ones before it.
+
+    Only now are older best models dropped too: until this checkpoint stood, a killed run would have gone on from one
+    that still named them.
+    """
+    kept = {name, best_model(folder, best_step or 0).name}
+    older = [
+        path for pattern in ("checkpoint-*", f"{BEST}-*") for path in folder.glob(pattern) if path.name not in kept
+    ]
     target = folder / name
     shutil.rmtree(target, ignore_errors=True)
     (folder / STAGING / name).rename(target)
@@ -32,10 +39,15 @@ def publish(folder: Path, name: str) -> Path:
     return target
 
 
-def publish_best(folder: Path) -> None:
-    """Put the best model so far in the place of the one before it."""
-    shutil.rmtree(folder / BEST, ignore_errors=True)
-    (folder / STAGING / BEST).rename(folder / BEST)
+def publish_best(folder: Path, step: int) -> None:
+    """Move the best model so far out of the staging folder."""
+    shutil.rmtree(best_model(folder, step), ignore_errors=True)
+    (folder / STAGING / BEST).rename(best_model(folder, step))
+
+
+def best_model(folder: Path, step: int) -> Path:
+    """Where the best model is kept, by the step it was the best at."""
+    return folder / f"{BEST}-{step}"
 
 
 def write_elapsed(checkpoint: Path, seconds: float) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 EVALUATIONS = 10
 """Validations of a run that does not say how often."""
+EVALUATION_SHARE = 0.1
+"""Most of a time budget that validation may take up, the last one aside."""
 
 
 class Control(TrainerCallback):  # type: ignore[misc]
@@ -48,36 +50,41 @@ class Control(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, _args: Any, state: TrainerState, control: TrainerControl, **_kwargs: Any) -> TrainerControl:
         """Validate, save or stop when due."""
         self._trainer.clock.step = state.global_step
-        progress, save, stop = self._agree(
-            self._trainer.clock.progress, self._save_due(state), bool(self._trainer.stop)
+        clock = self._trainer.clock
+        progress, save, stop, spare = self._agree(
+            clock.progress, self._save_due(state), bool(self._trainer.stop), self._evaluation_affordable()
         )
-        self._trainer.clock.seen = progress
+        clock.seen = progress
         if stop and not self._trainer.stop:
             self._trainer.stop.name = "a signal to another rank"
         ended = progress >= 1
-        control.should_evaluate = self._trainer.job.evaluate is not None and self._evaluation_due(
-            state, progress, ended
-        )
-        control.should_training_stop |= ended or stop
-        control.should_save = (save and not ended) or stop
+        due = ended or self._evaluation_due(state, progress, bool(spare))
+        control.should_evaluate = self._trainer.job.evaluate is not None and due
+        control.should_training_stop |= ended or bool(stop)
+        control.should_save = (bool(save) and not ended) or bool(stop)
         control.should_log |= ended
         if control.should_save:
             self._saved = time.monotonic()
         return control
 
-    def _agree(self, progress: float, save: bool, stop: bool) -> tuple[float, bool, bool]:
-        """The furthest of all ranks: their clocks and signals differ, and one that stops alone hangs the others."""
+    def _agree(self, *own: float) -> list[float]:
+        """The greatest of all ranks: their clocks and signals differ, and one that stops alone hangs the others."""
         if self._trainer.args.world_size == 1:
-            return progress, save, stop
-        own = torch.tensor([progress, save, stop], dtype=torch.float64, device=self._trainer.args.device)
-        both = self._trainer.accelerator.gather(own).reshape(-1, 3).amax(dim=0).tolist()
-        return both[0], bool(both[1]), bool(both[2])
+            return list(own)
+        values = torch.tensor(own, dtype=torch.float64, device=self._trainer.args.device)
+        greatest: list[float] = self._trainer.accelerator.gather(values).reshape(-1, len(own)).amax(dim=0).tolist()
+        return greatest
 
-    def _evaluation_due(self, state: TrainerState, progress: float, ended: bool) -> bool:
+    def _evaluation_due(self, state: TrainerState, progress: float, affordable: bool) -> bool:
         if self._options.evaluate_every:
-            return ended or bool(state.global_step % self._options.evaluate_every == 0)
-        done: int = sum("eval_score" in entry for entry in state.log_history)
-        return math.floor(progress * EVALUATIONS) > done
+            return bool(state.global_step % self._options.evaluate_every == 0)
+        last = max((entry.get("eval_progress", 0.0) for entry in state.log_history), default=0.0)
+        return affordable and math.floor(progress * EVALUATIONS) > math.floor(last * EVALUATIONS)
+
+    def _evaluation_affordable(self) -> bool:
+        """Whether validation has left a time budget its due; a run by steps has all the time it needs."""
+        spent = self._trainer.evaluation_seconds
+        return not self._options.budget or spent <= EVALUATION_SHARE * self._trainer.clock.elapsed
 
     def _save_due(self, state: TrainerState) -> bool:
         if self._options.save_steps:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,16 +136,16 @@ def _tokenizer(options: PretrainStage, folder: Path, console: Console) -> PreTra
         tokenizer = read_tokenizer(options.tokenizer, options.lowercase, options.positions)
     else:
         console.print(f"learning a vocabulary of {options.vocabulary:,} pieces", highlight=False)
-        texts = _first(read_texts(options.corpus), TOKENIZER_CHARACTERS)
-        tokenizer = train_wordpiece(texts, options.vocabulary, options.lowercase, options.positions)
+        tokenizer = train_wordpiece(partial(_first_texts, options.corpus), options.vocabulary, options.lowercase, options.positions)
     unfinished = folder.with_suffix(".part")
     tokenizer.save_pretrained(unfinished)
     unfinished.rename(folder)
     return load_tokenizer(str(folder))
 
 
-def _first(texts: Iterator[str], characters: int) -> Iterator[str]:
-    for text in texts:
+def _first_texts(sources: list[str]) -> Iterator[str]:
+    characters = TOKENIZER_CHARACTERS
+    for text in read_texts(sources):
         yield text
         characters -= len(text)
         if characters < 0:

@@ -1,6 +1,7 @@
 """The one trainer: pretraining, masked-LM distillation, fine-tuning and task distillation are data and objective."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self._finite: list[Tensor] = []
         self._rows: list[int] = []
         self._unlogged = 0
+        self.evaluation_seconds = 0.0
         super().__init__(
             model=job.model,
             args=self._arguments(),
@@ -141,8 +143,8 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
 
     def finish(self) -> dict[str, Any]:
         """Put the best weights back and sum up the run."""
-        best = self.job.folder / checkpoints.BEST
-        if best.is_dir():
+        if self.state.best_global_step:
+            best = checkpoints.best_model(self.job.folder, self.state.best_global_step)
             self.job.model.load_state_dict(type(self.job.model).from_pretrained(best, dtype="float32").state_dict())
         summary: dict[str, Any] = {
             "steps": self.state.global_step,
@@ -213,9 +215,11 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         """Validation metrics, logged; the best model so far is kept."""
         if self.job.evaluate is None:
             return {}
-        training = self.model.training
+        training, start = self.model.training, time.monotonic()
         metrics = {f"eval_{name}": value for name, value in self.job.evaluate(self.model.eval()).items()}
+        metrics["eval_progress"] = self.clock.progress
         self.model.train(training)
+        self.evaluation_seconds += time.monotonic() - start
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -238,7 +242,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         if self.args.should_save:
             staging = self.job.folder / checkpoints.STAGING / checkpoints.BEST
             self.accelerator.unwrap_model(self.model).save_pretrained(staging)
-            checkpoints.publish_best(self.job.folder)
+            checkpoints.publish_best(self.job.folder, self.state.global_step)
         self.accelerator.wait_for_everyone()
 
     def _get_output_dir(self, trial: Any) -> str:
@@ -254,7 +258,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         name = f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             checkpoints.write_elapsed(staging / name, self.clock.elapsed)
-            checkpoints.publish(self.job.folder, name)
+            checkpoints.publish(self.job.folder, name, self.state.best_global_step)
         self.accelerator.wait_for_everyone()
 
     # How it is set up

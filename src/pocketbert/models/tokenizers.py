@@ -1,6 +1,7 @@
 """Making a WordPiece tokenizer from text, or from a published ``vocab.txt``."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -11,13 +12,16 @@ from pocketbert.models.loading import load_tokenizer
 
 UNKNOWN = "[UNK]"
 SPECIAL = ["[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]"]
+LARGEST_ALPHABET = 1000
 
 
-def train_wordpiece(texts: Iterable[str], vocabulary: int, lowercase: bool, positions: int) -> PreTrainedTokenizerBase:
-    """Learn a BERT WordPiece vocabulary.
+def train_wordpiece(
+    texts: Callable[[], Iterable[str]], vocabulary: int, lowercase: bool, positions: int
+) -> PreTrainedTokenizerBase:
+    """Learn a BERT WordPiece vocabulary: the same one from the same texts.
 
     Args:
-        texts: documents; a few tens of megabytes are plenty.
+        texts: gives the documents, from the first at each call; a few tens of megabytes are plenty.
         vocabulary: pieces, the five special tokens included.
         lowercase: fold case and strip accents, as the uncased BERT does.
         positions: longest input the model takes.
@@ -26,15 +30,31 @@ def train_wordpiece(texts: Iterable[str], vocabulary: int, lowercase: bool, posi
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    # The alphabet is cut so that rare scripts do not use up a small vocabulary.
+    alphabet = _choose_alphabet(texts(), min(LARGEST_ALPHABET, vocabulary // 8), tokenizer.normalizer)
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary,
-        special_tokens=SPECIAL,
-        limit_alphabet=min(1000, vocabulary // 8),
+        # Left to itself, the trainer numbers the pieces that continue a word in a random order, by which it then
+        # decides between pairs of equal count.
+        special_tokens=[*SPECIAL, *(f"##{character}" for character in alphabet)],
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(texts(), trainer)
     return _bert_tokenizer(tokenizer.get_vocab(), lowercase, positions)
+
+
+def _choose_alphabet(texts: Iterable[str], size: int, normalizer: normalizers.Normalizer) -> list[str]:
+    """The most frequent characters, so that rare scripts do not use up a small vocabulary."""
+    raw: Counter[str] = Counter()
+    for text in texts:
+        raw.update(text)
+    counts: Counter[str] = Counter()
+    for character, count in raw.items():
+        for part in normalizer.normalize_str(character):
+            counts[part] += count
+    frequent = sorted(counts, key=lambda character: (-counts[character], character))
+    return sorted([character for character in frequent if not character.isspace()][:size])
 
 
 def read_tokenizer(source: str, lowercase: bool, positions: int) -> PreTrainedTokenizerBase:
