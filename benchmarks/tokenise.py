@@ -85,7 +85,10 @@ def _learn(folder: Path) -> None:
     """Learn the tokenizer that all rounds share."""
     from pocketbert.models.tokenizers import train_wordpiece
 
-    texts = _first(read_texts([str(folder / "text.txt")]))
+
+    def texts() -> Iterator[str]:
+        return _first(read_texts([str(folder / "text.txt")]))
+
     tokenizer = train_wordpiece(texts, VOCABULARY, lowercase=True, positions=512)
     tokenizer.save_pretrained(folder / "tokenizer")
     _report(tokens=0, seconds=0.0)

@@ -5,6 +5,7 @@ import pytest
 from pocketbert.errors import PocketBertError
 from pocketbert.measure.comparison import Report, average, check_gates, read_curve
 from pocketbert.measure.results import Interval, Ratio, Size
+from pocketbert.measure.wording import describe_gate
 from pocketbert.recipe import Gates
 
 
@@ -126,3 +127,12 @@ def test_a_curve_is_read_by_rising_step(tmp_path):
         {"step": 20, "loss": 1.125, "eval_score": 0.5, "eval_loss": 1.0},
         {"step": 30},
     ]
+
+
+def test_nothing_is_kept_of_a_teacher_that_has_learnt_nothing(report):
+    task = report.tasks[0].model_copy(
+        update={"kept_above_majority": Ratio(reason="the teacher is not better than the majority class")}
+    )
+    (gate,) = check_gates(Gates(kept=0.5), report.model_copy(update={"tasks": [task]}))
+    assert (gate.measured, gate.passed) == (None, False)
+    assert describe_gate(gate).endswith(": the teacher is not better than the majority class")

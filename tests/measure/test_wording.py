@@ -56,4 +56,4 @@ def test_numbers_agree_by_correlation(report):
 
 def test_an_unmeasured_gate_says_so():
     gate = GateResult(name="faster", limit=2.5, measured=None, passed=False)
-    assert describe_gate(gate) == "gate faster: at least 2.50 × asked, not measured in this run"
+    assert describe_gate(gate) == "gate faster: at least 2.50 × asked: not measured in this run"

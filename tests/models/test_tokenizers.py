@@ -1,16 +1,22 @@
 """WordPiece from text and from vocab.txt."""
 
+import subprocess
+import sys
+
 import pytest
 
 import tiny
 from pocketbert.errors import PocketBertError
 from pocketbert.models.tokenizers import SPECIAL, read_tokenizer, train_wordpiece
 
-TEXTS = ["The Übung of the grey cat", "the cats were greying", "THE END"] * 20
+
+def texts():
+    """The same documents at each call."""
+    return iter(["The Übung of the grey cat", "the cats were greying", "THE END"] * 20)
 
 
 def test_a_learnt_vocabulary_has_its_size_and_special_tokens():
-    tokenizer = train_wordpiece(TEXTS, 101, lowercase=True, positions=64)
+    tokenizer = train_wordpiece(texts, 101, lowercase=True, positions=64)
     assert len(tokenizer) <= 101
     assert tokenizer.convert_ids_to_tokens([0, 1, 2, 3, 4]) == SPECIAL
     assert tokenizer.model_max_length == 64
@@ -19,15 +25,43 @@ def test_a_learnt_vocabulary_has_its_size_and_special_tokens():
 
 
 def test_case_is_folded_on_request():
-    folded = train_wordpiece(TEXTS, 200, lowercase=True, positions=64)
+    folded = train_wordpiece(texts, 200, lowercase=True, positions=64)
     assert folded.tokenize("THE ÜBUNG") == folded.tokenize("the ubung")
-    kept = train_wordpiece(TEXTS, 200, lowercase=False, positions=64)
+    kept = train_wordpiece(texts, 200, lowercase=False, positions=64)
     assert kept.tokenize("The") != kept.tokenize("the")
+
+
+LEARN = """
+import hashlib, random, string
+from pocketbert.models.tokenizers import train_wordpiece
+random_ = random.Random(0)
+texts = ["".join(random_.choice(string.ascii_letters + " éüЯ中.,!") for _ in range(200)) for _ in range(100)]
+vocabulary = train_wordpiece(lambda: texts, 300, True, 64).get_vocab()
+print(hashlib.sha256(repr(sorted(vocabulary.items())).encode()).hexdigest())
+"""
+
+
+def test_the_same_texts_give_the_same_vocabulary_in_every_process():
+    """Pairs of equal count abound here, and the order of a hash table differs from process to process."""
+    hashes = {
+        subprocess.run([sys.executable, "-c", LEARN], capture_output=True, check=True, timeout=120).stdout
+        for _ in range(2)
+    }
+    assert len(hashes) == 1
+
+
+def test_the_alphabet_is_the_most_frequent_characters():
+    rare = ["zzz yyy", "x"]
+    tokenizer = train_wordpiece(lambda: iter([*texts(), *rare]), 120, lowercase=True, positions=64)
+    letters = {piece for piece in tokenizer.get_vocab() if len(piece) == 1}
+    # An eighth of 120; of seven letters that come 20 times, the first five by alphabet.
+    assert letters == set("ethgnruyca" + "bdfio")
+    assert tokenizer.tokenize("x") == ["[UNK]"]
 
 
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_a_learnt_tokenizer_survives_saving(tmp_path, lowercase):
-    tokenizer = train_wordpiece(TEXTS, 200, lowercase, positions=64)
+    tokenizer = train_wordpiece(texts, 200, lowercase, positions=64)
     tokenizer.save_pretrained(tmp_path)
     again = read_tokenizer(str(tmp_path), lowercase=True, positions=8)
     text = "The Übung of greying cats"

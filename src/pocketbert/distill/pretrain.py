@@ -136,7 +136,9 @@ def _tokenizer(options: PretrainStage, folder: Path, console: Console) -> PreTra
         tokenizer = read_tokenizer(options.tokenizer, options.lowercase, options.positions)
     else:
         console.print(f"learning a vocabulary of {options.vocabulary:,} pieces", highlight=False)
-        tokenizer = train_wordpiece(partial(_first_texts, options.corpus), options.vocabulary, options.lowercase, options.positions)
+        tokenizer = train_wordpiece(
+            partial(_first_texts, options.corpus), options.vocabulary, options.lowercase, options.positions
+        )
     unfinished = folder.with_suffix(".part")
     tokenizer.save_pretrained(unfinished)
     unfinished.rename(folder)

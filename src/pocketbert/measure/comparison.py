@@ -56,12 +56,14 @@ class GateResult(Result):
         limit: least value that passes.
         measured: None where this run has not measured it, which fails the gate.
         passed: whether the gate holds.
+        reason: why there is no measured value.
     """
 
     name: str
     limit: float
     measured: float | None
     passed: bool
+    reason: str = "not measured in this run"
 
 
 class Provenance(Result):
@@ -204,19 +206,25 @@ def _mean(values: Sequence[float]) -> float:
 def check_gates(gates: Gates, report: Report) -> list[GateResult]:
     """Hold a report against the limits of a recipe, in the order kept, smaller, faster.
 
+    A share of a teacher that has learnt nothing means nothing, so ``kept`` needs a teacher above the majority class.
+
     Returns:
         A result for each gate that the recipe sets; one that was not measured has not passed.
     """
     measured = {
-        "kept": (gates.kept, report.kept.value),
+        "kept": (gates.kept, None if report.kept_above_majority.value is None else report.kept.value),
         "smaller": (gates.smaller, report.smaller),
         "faster": (gates.faster, report.faster.median if report.faster else None),
     }
-    return [
+    results = [
         GateResult(name=name, limit=limit, measured=value, passed=value is not None and value >= limit)
         for name, (limit, value) in measured.items()
         if limit is not None
     ]
+    for result in results:
+        if result.name == "kept" and result.measured is None and report.tasks:
+            result.reason = report.kept_above_majority.reason or result.reason
+    return results
 
 
 def read_curve(stage: str, log: Path) -> Curve:

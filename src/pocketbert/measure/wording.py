@@ -111,7 +111,7 @@ def describe_gate(gate: GateResult) -> str:
     show, unit = (times, " ×") if gate.name == "faster" else (percent, " points")
     asked = f"gate {gate.name}: at least {show(gate.limit)} asked"
     if gate.measured is None:
-        return f"{asked}, not measured in this run"
+        return f"{asked}: {gate.reason}"
     margin = abs(gate.measured - gate.limit) * (1 if gate.name == "faster" else 100)
     verb = "holds" if gate.passed else "missed"
     return f"{asked}, {show(gate.measured)} measured: {verb} by {margin:.2f}{unit}"

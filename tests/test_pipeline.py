@@ -1,0 +1,171 @@
+"""A whole recipe: walked, walked again, changed, and held to its gates."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+import tiny
+from pocketbert import pipeline
+from pocketbert.errors import GateBreach, PocketBertError
+from pocketbert.measure import evaluation, language
+from pocketbert.measure.comparison import Report
+from pocketbert.recipe import Recipe, load_recipe
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    """Time both models for a moment only."""
+    for module in (evaluation, language):
+        monkeypatch.setattr(module, "SPEED_SECONDS", 0.3)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A recipe of all stages: pretrain, finetune, distil on text, distil on rows."""
+    text = tiny.write_text(tmp_path / "text.txt", 60)
+    rows = {role: str(tiny.write_reviews(tmp_path / f"{role}.csv", 60, seed))
+            for seed, role in enumerate(("train", "validation", "test"))}  # fmt: skip
+    short = {"steps": 3, "batch_size": 8, "precision": "fp32"}
+    shape = {"vocabulary": 101, "layers": 2, "hidden_size": 32, "heads": 4, "positions": 32, "block": 16}
+    return {
+        "name": "tiny",
+        "output": str(tmp_path / "run"),
+        "threads": 1,
+        "student": {"layers": 1},
+        "data": {"task": "classification", **rows, "max_length": 32},
+        "stages": [
+            {"pretrain": {"corpus": str(text), **shape, **short}},
+            {"finetune": {**short}},
+            {"distill": {"corpus": str(text), "block": 16, **short}},
+            {"distill": {**short}},
+        ],
+    }
+
+
+def walk(tree):
+    return pipeline.run(Recipe.model_validate(tree), console=QUIET)
+
+
+def times(folder):
+    """When each model and each comparison was written."""
+    paths = [*folder.rglob("*.safetensors"), *folder.rglob("*-comparison.json"), *folder.rglob("corpora/*/index.json")]
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in paths}
+
+
+def test_a_recipe_is_walked_from_text_to_report(tree, tmp_path):
+    report = walk(tree)
+    folder = tmp_path / "run"
+    assert {path.name for path in folder.iterdir()} >= {
+        "01-pretrain", "02-finetune", "03-distill", "04-distill", "04-without-teacher", "04-comparison.json",
+        "corpora", "report.json", "report.html",
+    }  # fmt: skip
+    assert Report.model_validate_json((folder / "report.json").read_bytes()) == report
+    manifests = report.provenance.manifests
+    parents = {name: [parent["source"] for parent in manifest["parents"]] for name, manifest in manifests.items()}
+    assert parents["02-finetune"] == [str(folder / "01-pretrain")]
+    assert parents["03-distill"] == [str(folder / "01-pretrain")]
+    # The student of the task learns from the finetuned teacher and starts from the general student.
+    assert parents["04-distill"] == parents["04-without-teacher"] == [
+        str(folder / "02-finetune"), str(folder / "03-distill")
+    ]  # fmt: skip
+    assert manifests["04-without-teacher"]["options"]["losses"] == {
+        "soft_targets": 0.0, "labels": 1.0, "masked_lm": 0.0, "cosine": 0.0, "logit_mse": 0.0
+    }  # fmt: skip
+    assert {curve.stage for curve in report.curves} == set(manifests)
+    assert set(report.sizes) >= {"teacher", "student"} and report.speed
+    assert "<html" in (folder / "report.html").read_text()[:200].lower()
+    assert report.demonstration is None and report.provenance.recipe["name"] == "tiny"
+    assert not list(folder.rglob("work"))
+
+
+def test_unchanged_stages_are_skipped_and_changed_ones_made_again(tree, tmp_path):
+    walk(tree)
+    folder = tmp_path / "run"
+    first = times(folder)
+    walk(tree)
+    assert times(folder) == first
+
+    tree["stages"][3]["distill"]["learning_rate"] = 1e-4
+    walk(tree)
+    second = times(folder)
+    changed = {name for name in first if first[name] != second[name]}
+    assert {name.split("/")[0] for name in changed} == {"04-distill", "04-without-teacher"} | {
+        name for name in changed if name.endswith("comparison.json") and name.startswith("04")
+    }
+    assert "04-comparison.json" in changed
+
+    tiny.write_reviews(tmp_path / "train.csv", 61)
+    walk(tree)
+    third = times(folder)
+    remade = {name.split("/")[0] for name in second if second[name] != third[name]}
+    assert remade == {"02-finetune", "04-distill", "04-without-teacher", "04-comparison.json"} | (
+        remade & {"03-comparison.json"}
+    )
+
+
+def test_a_breached_gate_ends_with_one_and_the_report_is_written(tree, tmp_path, cli):
+    tree["stages"] = [tree["stages"][1]]
+    tree["teacher"] = {"model": str(tiny.make_checkpoint(tmp_path / "teacher"))}
+    tree["stages"].append({"distill": {"steps": 2, "batch_size": 8, "precision": "fp32", "without_teacher": False}})
+    tree["gates"] = {"kept": 50.0, "smaller": 0.01}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(tree))
+    called = cli("run", recipe, "--json", tmp_path / "copy.json")
+    assert called.code == 1
+    assert "1 gate(s) not held" in called.err and "Traceback" not in called.err
+    written = (tmp_path / "run" / "report.json").read_bytes()
+    report = Report.model_validate_json(written)
+    assert {gate.name: gate.passed for gate in report.gates} == {"kept": False, "smaller": True}
+    assert Report.model_validate_json((tmp_path / "copy.json").read_bytes()) == report
+    assert (tmp_path / "run" / "report.html").exists()
+    # Run again with gates that hold: nothing is trained, and the exit is 0.
+    before = times(tmp_path / "run")
+    called = cli("run", recipe, "gates.kept=0.01")
+    assert called.code == 0, called.err
+    assert "kept" in called.out and times(tmp_path / "run") == before
+
+
+def test_a_breach_carries_the_report(tree, tmp_path):
+    tree["teacher"] = {"model": str(tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification"))}
+    tree["stages"] = [{"distill": {"steps": 2, "batch_size": 8, "precision": "fp32", "without_teacher": False}}]
+    tree["gates"] = {"smaller": 0.99}
+    with pytest.raises(GateBreach, match="smaller") as breach:
+        walk(tree)
+    assert breach.value.report.tasks and "without_teacher" not in breach.value.report.sizes
+
+
+@pytest.mark.parametrize("stage", [{"finetune": {}}, {"distill": {}}, {"distill": {"corpus": "text.txt"}}])
+def test_a_stage_without_a_model_is_refused(tmp_path, stage):
+    tree = {"name": "x", "output": str(tmp_path / "run"), "data": {"task": "classification", "train": "train.csv"}}
+    with pytest.raises(
+        PocketBertError, match=r"stages\.0\.\w+: no model yet; set teacher\.model, or pretrain one first"
+    ):
+        walk({**tree, "stages": [stage]})
+
+
+def test_a_recipe_without_rows_is_refused(tmp_path):
+    teacher = tiny.make_checkpoint(tmp_path / "teacher")
+    tree = {"name": "x", "output": str(tmp_path / "run"), "teacher": {"model": str(teacher)}}
+    with pytest.raises(PocketBertError, match="finetune: name the rows of a task"):
+        walk({**tree, "stages": [{"finetune": {}}]})
+
+
+def test_the_embedded_demonstration_says_so(tmp_path):
+    overrides = [
+        "stages.0.pretrain={corpus: 'embedded:text', vocabulary: 200, layers: 1, hidden_size: 32, heads: 4, "
+        "positions: 64, block: 16, steps: 2, batch_size: 4, precision: fp32}",
+        "stages.1.finetune={steps: 2, batch_size: 4, precision: fp32}",
+        "stages.2.distill={steps: 2, batch_size: 4, precision: fp32, without_teacher: false}",
+        "student={layers: 1}",
+        "data.limit=200",
+        "gates={}",
+        "threads=1",
+        f"output={tmp_path / 'run'}",
+    ]
+
+    report = pipeline.run(load_recipe(Path(__file__).parents[1] / "recipes" / "demo.yaml", overrides), console=QUIET)
+    assert report.demonstration and "demonstration" in report.demonstration
