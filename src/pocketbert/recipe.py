@@ -207,7 +207,7 @@ class DistillStage(Training):
     held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
     block: int = Field(128, ge=8, description="tokens per sequence of masked-LM distillation")
     masking: Masking = Masking()
-    losses: Losses | None = Field(None, description="the stage's measured defaults when absent")
+    losses: Losses | None = Field(None, description="the stage's own defaults when absent")
     temperature: float = Field(2.0, gt=0)
     soft_targets: Literal["masked", "all"] = Field(
         "masked",

@@ -154,12 +154,10 @@ def _encode_ahead(batches: Iterator[list[str]], tokenizer: Any) -> Iterator[tupl
 
 
 def _ids(encodings: list[Any], separator: int, dtype: str) -> NDArray[Any]:
-    ids: list[int] = []
-    for encoding in encodings:
-        if encoding.ids:
-            ids.extend(encoding.ids)
-            ids.append(separator)
-    return np.array(ids, dtype=dtype)
+    """The ids of a batch as one array, a separator behind each document."""
+    documents = (ids for encoding in encodings if (ids := encoding.ids))
+    parts = (part for ids in documents for part in (ids, (separator,)))
+    return np.fromiter(itertools.chain.from_iterable(parts), dtype=dtype)
 
 
 def _append(folder: Path, index: dict[str, Any], ids: NDArray[Any]) -> None:

@@ -27,7 +27,7 @@ from pocketbert.recipe import Data, DistillStage, Losses, Student
 MASKED_LM_LOSSES = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
 """The objective of Sanh et al. 2019."""
 TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5)
-"""Chosen by measurement: docs/lab-notes.md."""
+"""A starting point until ``benchmarks/objectives.py`` has compared it at full size: docs/lab-notes.md."""
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,8 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         if self.state.best_global_step:
             best = checkpoints.best_model(self.job.folder, self.state.best_global_step)
             self.job.model.load_state_dict(type(self.job.model).from_pretrained(best, dtype="float32").state_dict())
+            # The main process soon clears the folder that the others still read.
+            self.accelerator.wait_for_everyone()
         summary: dict[str, Any] = {
             "steps": self.state.global_step,
             "seconds": round(self.clock.elapsed, 1),
