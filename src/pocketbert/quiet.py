@@ -1,4 +1,4 @@
-"""Keep the libraries below from talking over us, and from talking to anyone else."""
+"""Settings of the libraries below: no talk over ours, none to anyone else, and threads that wait without noise."""
 
 import logging
 import os
@@ -8,6 +8,9 @@ import warnings
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+# Threads that spin while they wait for each other lose most of their time where another program wants a core too:
+# a training step on two busy cores ran up to eight times slower (docs/lab-notes.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def quieten() -> None:

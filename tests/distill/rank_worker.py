@@ -21,6 +21,7 @@ EPOCHS = {"documents": 12, "steps": 20, "dropout": 0.2}
 
 def main(folder: Path) -> None:
     """All scenarios, one after the other."""
+    folder.mkdir(exist_ok=True)
     rank = 0 if ranks.is_main() else 1
     with ranks.main_first():
         masked_lm = jobs.masked_lm_job(folder / "masked-lm", MASKED_LM, batch_size=4, steps=6)

@@ -138,7 +138,7 @@ def test_a_stopped_run_goes_on_with_the_same_weights(tmp_path):
     """In one process; the tests named resume do it with processes that are killed."""
     options = {"batch_size": 4, "steps": 12, "dropout": 0.2, "evaluate_every": 5}
     losses = Losses(soft_targets=1.0, masked_lm=1.0, cosine=1.0)
-    scores = [0.3, 0.2, 0.1]
+    scores = [0.1, 0.2, 0.3]  # the last weights are the ones that are kept
 
     def job(name):
         made = jobs.masked_lm_job(tmp_path / name, losses, **options)

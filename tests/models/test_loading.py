@@ -112,7 +112,9 @@ def test_a_missing_directory_is_refused_without_asking_the_hub(name):
 
 
 def test_a_hub_model_that_cannot_be_had_is_named():
-    with pytest.raises(ModelError, match="nobody/nothing: its tokenizer cannot be loaded"):
+    with pytest.raises(
+        ModelError, match="nobody/nothing: no model directory of this name here, and the hub did not give"
+    ):
         load_model("nobody/nothing", "MaskedLM")
 
 
