@@ -84,7 +84,7 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
     prints = fingerprints(data)
     stage, parents = _open(options, lesson, hash_options(data), *prints.values())
     if stage.done:
-        return stage.manifest()
+        return stage.skip(lesson.console)
     rows = read_rows(data)
     teacher = load_model(lesson.teacher, rows.task.head)
     adopt_labels(rows.task, teacher.model.config, lesson.teacher)
@@ -117,7 +117,7 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
         prints["held_out"] = fingerprint(options.held_out)
     stage, parents = _open(options, lesson, *prints.values())
     if stage.done:
-        return stage.manifest()
+        return stage.skip(lesson.console)
     teacher = load_model(lesson.teacher, "MaskedLM")
     built = _student(teacher, lesson, options, "MaskedLM", {}, False, losses)
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):

@@ -41,6 +41,7 @@ def finetune(
         PocketBertError: the data or the model cannot be used.
         Interrupted: asked to stop; the state is saved.
     """
+    console = console or Console(stderr=True)
     data = options.data or data
     if data is None:
         raise PocketBertError("finetune: name the rows of a task (data)")
@@ -49,7 +50,7 @@ def finetune(
     key = hash_text("finetune", hash_options(options), hash_options(data), parent.weights, *prints.values())
     stage = StageFolder(output, key, replace)
     if stage.done:
-        return stage.manifest()
+        return stage.skip(console)
     rows = read_rows(data)
     torch.manual_seed(options.seed)
     loaded = load_model(model, rows.task.head, rows.task.model_fields(), need_head=False)
@@ -62,7 +63,7 @@ def finetune(
         options,
         Losses(labels=1.0),
         stage,
-        console or Console(stderr=True),
+        console,
     )
     manifest = Manifest(
         stage="finetune",

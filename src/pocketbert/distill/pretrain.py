@@ -53,7 +53,7 @@ def pretrain(
     )
     stage = StageFolder(output, hash_text("pretrain", hash_options(options), *data.values()), replace)
     if stage.done:
-        return stage.manifest()
+        return stage.skip(console)
     stage.begin()
     with ranks.main_first():
         tokenizer = _tokenizer(options, stage.work / "tokenizer", console)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.distill import ranks
@@ -61,8 +62,8 @@ class StageFolder:
             shutil.rmtree(self.work, ignore_errors=True)
         return done
 
-    def manifest(self) -> Manifest:
-        """The manifest of a finished stage.
+    def skip(self, console: Console) -> Manifest:
+        """Say that there is nothing to do, and give the manifest of the finished stage.
 
         Raises:
             PocketBertError: it is not finished.
@@ -70,6 +71,9 @@ class StageFolder:
         manifest = read_manifest(self.folder)
         if manifest is None:
             raise PocketBertError(f"{self.folder}: not finished")
+        console.print(
+            f"{self.folder}: made before from the same inputs, left as it is", highlight=False, soft_wrap=True
+        )
         return manifest
 
     def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, manifest: Manifest) -> None:
