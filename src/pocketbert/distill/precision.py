@@ -2,8 +2,12 @@
 
 import time
 from functools import lru_cache
+from pathlib import Path
 
 import torch
+
+from pocketbert.distill import ranks
+from pocketbert.files import write_atomically
 
 SIZE = 1024
 GAIN = 1.3
@@ -19,6 +23,24 @@ def fastest_precision() -> str:
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if _seconds(torch.float32) > GAIN * _seconds(torch.bfloat16) else "fp32"
+
+
+def settle_precision(wanted: str, folder: Path) -> str:
+    """The precision of a run: the one asked for, or the fastest.
+
+    Which is the fastest is decided once and kept in a file, for timings differ between ranks and from day to day.
+
+    Args:
+        wanted: a precision, or ``auto``.
+        folder: of the run.
+    """
+    if wanted != "auto":
+        return wanted
+    path = folder / "precision"
+    with ranks.main_first():
+        if not path.is_file():
+            write_atomically(path, fastest_precision())
+    return path.read_text(encoding="utf-8")
 
 
 def torch_dtype(precision: str) -> torch.dtype:

@@ -22,7 +22,7 @@ from pocketbert.distill import checkpoints, ranks
 from pocketbert.distill.control import Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.objective import Counts, Objective
-from pocketbert.distill.precision import fastest_precision, torch_dtype
+from pocketbert.distill.precision import settle_precision, torch_dtype
 from pocketbert.distill.progress import Clock, JsonLog, ProgressLine, learning_rate_factor
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.errors import Interrupted, TrainingError
@@ -101,9 +101,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.precision: str = job.options.precision
-        if self.precision == "auto":
-            self.precision = fastest_precision()
+        self.precision = settle_precision(job.options.precision, job.folder)
         self.stop = checkpoints.StopRequest()
         self._staging: Path | None = None
         self._parts: dict[str, Tensor] = {}
