@@ -85,7 +85,6 @@ def _learn(folder: Path) -> None:
     """Learn the tokenizer that all rounds share."""
     from pocketbert.models.tokenizers import train_wordpiece
 
-
     def texts() -> Iterator[str]:
         return _first(read_texts([str(folder / "text.txt")]))
 

@@ -50,7 +50,7 @@ def test_two_ranks_are_one_with_the_doubled_batch(tmp_path):
         assert jobs.largest_difference(found["whole"], found["resumed"]) == 0
 
 
-def test_ranks_share_tokenizer_corpus_and_folder(tmp_path):
+def test_ranks_share_tokenizer_corpus_and_folder(tmp_path, cli):
     """The whole stage by the command line, against one process with the doubled batch."""
     text = tiny.write_text(tmp_path / "text.txt", 100)
     options = [
@@ -84,8 +84,8 @@ def test_ranks_share_tokenizer_corpus_and_folder(tmp_path):
         "-m", "pocketbert.cli", *options, "--corpus", text, "--batch-size", 4, "--output", tmp_path / "2" / "m"
     )
     assert done.stdout.count("made by pretrain") == 1 and done.stderr.count("learning a vocabulary") == 1
-    alone = tiny.call(*options, "--corpus", text, "--batch-size", "8", "--output", tmp_path / "1" / "m")
-    assert alone.returncode == 0, alone.stderr
+    alone = cli(*options, "--corpus", text, "--batch-size", "8", "--output", tmp_path / "1" / "m")
+    assert alone.code == 0, alone.err
     both, one = (jobs.weights_of(tmp_path / ranks / "m") for ranks in "21")
     assert jobs.largest_difference(both, one) < 1e-6
     assert not (tmp_path / "2" / "m" / "work").exists()

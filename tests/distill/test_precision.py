@@ -1,0 +1,32 @@
+"""The number type of a run."""
+
+import pytest
+import torch
+
+from pocketbert.distill import precision
+from pocketbert.distill.precision import fastest_precision, settle_precision, torch_dtype
+
+
+def test_the_fastest_is_decided_once_a_run(tmp_path, monkeypatch):
+    for measured in ("bf16", "fp32"):
+        monkeypatch.setattr(precision, "fastest_precision", lambda measured=measured: measured)
+        assert settle_precision("auto", tmp_path) == "bf16"
+    assert settle_precision("auto", tmp_path / "another run") == "fp32"
+
+
+def test_what_is_asked_for_is_taken(tmp_path):
+    assert settle_precision("fp16", tmp_path) == "fp16"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("ratio", "chosen"), [(0.5, "fp32"), (1.0, "fp32"), (1.2, "fp32"), (2.0, "bf16")])
+def test_a_shorter_type_has_to_be_clearly_faster(monkeypatch, ratio, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(precision, "_seconds", lambda dtype: 1.0 if dtype == torch.bfloat16 else ratio)
+    fastest_precision.cache_clear()
+    assert fastest_precision() == chosen
+    fastest_precision.cache_clear()
+
+
+def test_names_stand_for_types():
+    assert [torch_dtype(name) for name in ("fp32", "bf16", "fp16")] == [torch.float32, torch.bfloat16, torch.float16]

@@ -1,0 +1,88 @@
+"""The folder of a stage, from its first file to its last."""
+
+import jobs
+import pytest
+
+import tiny
+from pocketbert.distill import stage as module
+from pocketbert.distill.distillation import distill
+from pocketbert.distill.stage import StageFolder
+from pocketbert.errors import PocketBertError
+from pocketbert.manifest import Manifest, read_manifest
+from pocketbert.recipe import Data, DistillStage, Student
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+def finish(folder, key="key", replace=False):
+    tokenizer = tiny.make_tokenizer("bert")
+    made = StageFolder(folder, key, replace)
+    made.begin()
+    made.finish(tiny.make_model("bert", "MaskedLM", tokenizer), tokenizer, Manifest(stage="distill", key=key))
+    return made
+
+
+def test_a_finished_folder_is_a_model_directory_and_nothing_else(tmp_path):
+    finish(tmp_path / "m")
+    assert {path.name for path in (tmp_path / "m").iterdir()} == {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "manifest.json"
+    }  # fmt: skip
+    again = StageFolder(tmp_path / "m", "key")
+    assert again.done and again.skip(jobs.QUIET).tokenizer == module.hash_tokenizer(tmp_path / "m")
+
+
+def test_work_of_other_inputs_is_thrown_away_and_of_the_same_kept(tmp_path):
+    for key, kept in (("a", True), ("b", False)):
+        folder = StageFolder(tmp_path / "m", "a")
+        folder.begin()
+        (folder.work / "checkpoint-3").mkdir(exist_ok=True)
+        StageFolder(tmp_path / "m", key).begin()
+        assert (folder.work / "checkpoint-3").exists() is kept
+
+
+def test_an_unfinished_stage_has_no_manifest(tmp_path):
+    folder = StageFolder(tmp_path / "m", "key")
+    folder.begin()
+    assert not folder.done
+    with pytest.raises(PocketBertError, match="not finished"):
+        folder.skip(jobs.QUIET)
+
+
+def test_looking_makes_nothing(tmp_path):
+    StageFolder(tmp_path / "m", "key")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_model_made_anew_stands_until_the_new_one_is_done(tmp_path):
+    finish(tmp_path / "m")
+    folder = StageFolder(tmp_path / "m", "other", replace=True)
+    folder.begin()
+    assert read_manifest(tmp_path / "m").key == "key" and (tmp_path / "m" / "model.safetensors").exists()
+    finish(tmp_path / "m", "other", replace=True)
+    assert read_manifest(tmp_path / "m").key == "other"
+
+
+@pytest.mark.parametrize("step", ["hash_tokenizer", "write_manifest"])
+def test_a_kill_while_finishing_is_made_good(tmp_path, monkeypatch, step):
+    teacher = str(tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification"))
+    train = tiny.write_reviews(tmp_path / "train.csv", 60)
+    data = Data(task="classification", train=[str(train)], max_length=32)
+    options = DistillStage(steps=8, batch_size=8, precision="fp32", save_steps=3)
+
+    def teach(name):
+        return distill(options, teacher, Student(), tmp_path / name, data, console=jobs.QUIET)
+
+    def die(*_arguments):
+        raise Killed
+
+    teach("whole")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, step, die)
+        teach("killed")
+    assert not (tmp_path / "killed" / "manifest.json").exists()
+    teach("killed")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")]
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "killed" / "work").exists()
