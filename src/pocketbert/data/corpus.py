@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pocketbert.errors import DataError
 from pocketbert.files import write_atomically
 
-BATCH_CHARACTERS = 2_000_000
+BATCH_CHARACTERS = 1_000_000
 """Text given to the tokenizer at once: enough for its threads, small enough for constant memory."""
 SHARD_TOKENS = 32 * 1024 * 1024
 
