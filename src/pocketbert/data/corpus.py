@@ -20,6 +20,7 @@ from pocketbert.files import write_atomically
 BATCH_CHARACTERS = 1_000_000
 """Text given to the tokenizer at once: enough for its threads, small enough for constant memory."""
 SHARD_TOKENS = 32 * 1024 * 1024
+COUNTED_TOKENS = 1024 * 1024
 
 
 class Corpus:
@@ -181,7 +182,9 @@ def _finish(folder: Path, index: dict[str, Any], vocabulary: int) -> None:
     for number, length in enumerate(index["shards"]):
         if length:
             shard = np.memmap(_shard_path(folder, number), dtype=index["dtype"], mode="r", shape=(length,))
-            counts += np.bincount(shard, minlength=vocabulary)
+            # In parts, for bincount makes eight bytes of every id.
+            for start in range(0, length, COUNTED_TOKENS):
+                counts += np.bincount(shard[start : start + COUNTED_TOKENS], minlength=vocabulary)
     np.save(folder / "counts.npy", counts)
     index["complete"] = True
     _write_index(folder, index)
