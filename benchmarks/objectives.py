@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import results as tasks
-from common import PUBLIC_DATA, call, console, make_parser, print_table, write_result
+from common import call, console, print_table, write_result
 from pocketbert import pipeline
 from pocketbert.errors import PocketBertError
 from pocketbert.recipe import DistillStage, FinetuneStage, Losses, Recipe, Student
@@ -51,12 +51,7 @@ def main() -> None:
 
 
 def _flags() -> argparse.Namespace:
-    parser = make_parser(__doc__ or "")
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--base", metavar="DIR", help="a pretrained model directory with a masked-LM head")
-    parser.add_argument("--data", type=Path, default=PUBLIC_DATA, metavar="DIR", help="folder of the tasks' data")
-    parser.add_argument("--out", type=Path, default=Path("runs/results"), metavar="DIR", help="where the runs go")
-    parser.add_argument("--tasks", nargs="+", choices=list(tasks.SETTINGS), default=["MRPC", "STS-B", "SNIPS-slots"])
+    parser = tasks.make_task_parser(__doc__ or "", ["MRPC", "STS-B", "SNIPS-slots"])
     parser.add_argument("--epochs", type=float, default=3.0, help="of each student")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()

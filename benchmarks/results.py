@@ -148,13 +148,19 @@ def main() -> None:
     print_table("", *cost_table(results))
 
 
-def _flags() -> argparse.Namespace:
-    parser = make_parser(__doc__ or "")
+def make_task_parser(description: str, default: Sequence[str]) -> argparse.ArgumentParser:
+    """A parser with the flags of every benchmark on the tasks of this file."""
+    parser = make_parser(description)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--base", metavar="DIR", help="a pretrained model directory with a masked-LM head")
     parser.add_argument("--data", type=Path, default=PUBLIC_DATA, metavar="DIR", help="folder of the tasks' data")
     parser.add_argument("--out", type=Path, default=Path("runs/results"), metavar="DIR", help="where the runs go")
-    parser.add_argument("--tasks", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), help="which tasks")
+    parser.add_argument("--tasks", nargs="+", choices=list(SETTINGS), default=list(default), help="which tasks")
+    return parser
+
+
+def _flags() -> argparse.Namespace:
+    parser = make_task_parser(__doc__ or "", list(SETTINGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="N", help="one run of each task a seed")
     flags = parser.parse_args()
     if flags.short:

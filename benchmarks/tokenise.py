@@ -110,10 +110,12 @@ def _encode(folder: Path) -> None:
     """Encode the same batches with the bare tokenizer; nothing but its calls is timed."""
     from tokenizers import Tokenizer
 
+    from pocketbert.data.corpus import batch_texts
+
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
     tokenizer.no_truncation()
     tokens, seconds = 0, 0.0
-    for batch in _batches(read_texts([str(folder / "text.txt")])):
+    for batch in batch_texts(read_texts([str(folder / "text.txt")])):
         start = time.perf_counter()
         encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         seconds += time.perf_counter() - start
@@ -122,22 +124,6 @@ def _encode(folder: Path) -> None:
 
 
 WORKERS: dict[str, Callable[[Path], None]] = {"learn": _learn, "corpus": _build, "bare": _encode}
-
-
-def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
-    """Batches of the size that the corpus builder uses."""
-    from pocketbert.data.corpus import BATCH_CHARACTERS
-
-    batch: list[str] = []
-    characters = 0
-    for text in texts:
-        batch.append(text)
-        characters += len(text)
-        if characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
 
 
 def _first(texts: Iterator[str]) -> Iterator[str]:

@@ -105,7 +105,7 @@ def build_corpus(
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
         rest = itertools.islice(texts, index["documents"], None)
-        for batch, encodings in _encode_ahead(_batches(rest), tokenizer):
+        for batch, encodings in _encode_ahead(batch_texts(rest), tokenizer):
             _append(folder, index, _ids(encodings, tokenizer.sep_token_id, index["dtype"]))
             index["documents"] += len(batch)
             index["characters"] += sum(map(len, batch))
@@ -123,7 +123,8 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def batch_texts(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts in batches of about ``BATCH_CHARACTERS``, as the tokenizer is given them."""
     batch: list[str] = []
     characters = 0
     for text in texts:
