@@ -99,6 +99,15 @@ def test_a_resumed_log_drops_what_comes_again(tmp_path):
     assert [(entry["step"], entry["loss"]) for entry in entries(path)] == [(1, 0.1), (2, 0.2), (3, 0.33)]
 
 
+def test_a_run_killed_right_after_it_resumed_has_lost_no_entry(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1, "loss": 0.1}\n{"step": 2, "loss": 0.2}\n')
+    log = JsonLog(path, Clock(10, None))
+    log.on_train_begin(None, state(2), None)
+    # What a kill at this moment leaves is what is on the disk now, while the log is still open.
+    assert [entry["step"] for entry in entries(path)] == [1, 2]
+
+
 def test_a_new_run_has_a_new_log(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text('{"step": 1}\n')

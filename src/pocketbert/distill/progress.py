@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
+from pocketbert.files import write_atomically
+
 LINE_SECONDS = 30.0
 """Between two progress lines where no terminal can redraw one."""
 
@@ -152,8 +154,9 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
             # A killed run may have left half a line.
             whole = [line for line in lines if line.endswith("}")]
             kept = [line for line in whole if json.loads(line)["step"] <= state.global_step]
-        self._file = self._path.open("w", encoding="utf-8")
-        self._file.writelines(line + "\n" for line in kept)
+        # Killed before its next entry, the run would otherwise have lost those it had.
+        write_atomically(self._path, "".join(line + "\n" for line in kept))
+        self._file = self._path.open("a", encoding="utf-8")
 
     def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, Any] | None = None, **_kw: Any) -> None:
         """Write a line."""
