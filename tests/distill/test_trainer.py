@@ -127,6 +127,18 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path):
     assert all(torch.isfinite(value).all() for value in saved.values())
 
 
+def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path):
+    """The loss may still be a number, as where a square root meets a zero."""
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=10, save_steps=2)
+    calls = iter(range(1, 1000))
+    bias = next(value for name, value in job.model.named_parameters() if name.endswith("attention.q_lin.bias"))
+    bias.register_hook(lambda gradient: gradient * math.inf if next(calls) == 5 else gradient)
+    with pytest.raises(TrainingError, match=r"the gradient is not finite at step 5\. Rows of the batch: blocks "):
+        train(job)
+    assert all(torch.isfinite(value).all() for value in job.model.state_dict().values())
+    assert (tmp_path / "checkpoint-4").is_dir()
+
+
 def test_a_run_that_never_was_finite_has_no_checkpoint(tmp_path):
     job = jobs.task_job(tmp_path, "classification", Losses(labels=1.0), batch_size=4, steps=10)
     poison(job, at=1)

@@ -1,14 +1,12 @@
 """Make a BERT from text alone: a teacher for people with a domain of their own, or with no checkpoint at hand."""
 
-import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
-from transformers import BertConfig, BertForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.data.sources import fingerprint, read_texts
 from pocketbert.distill import ranks
@@ -21,6 +19,7 @@ from pocketbert.errors import PocketBertError
 from pocketbert.files import hash_text
 from pocketbert.manifest import Manifest, hash_options
 from pocketbert.models.loading import load_tokenizer
+from pocketbert.models.scratch import build_bert
 from pocketbert.models.tokenizers import read_tokenizer, train_wordpiece
 from pocketbert.recipe import Losses, PretrainStage
 
@@ -67,7 +66,15 @@ def pretrain(
         output.parent / CORPORA,
         console,
     )
-    model = build_bert(options, tokenizer)
+    model = build_bert(
+        tokenizer,
+        options.layers,
+        options.hidden_size,
+        options.heads,
+        options.feed_forward,
+        options.positions,
+        options.seed,
+    )
     summary = train(_job(options, stage, model, texts, console))
     loss = masked_lm_loss(model, texts.validation, options.batch_size)
     manifest = Manifest(
@@ -86,23 +93,6 @@ def _check_shape(options: PretrainStage) -> None:
         raise PocketBertError(f"pretrain: hidden_size {options.hidden_size} is not a multiple of heads {options.heads}")
     if options.block > options.positions:
         raise PocketBertError(f"pretrain: block {options.block} is longer than positions {options.positions}")
-
-
-def build_bert(options: PretrainStage, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """A BERT with random weights and a masked-LM head."""
-    torch.manual_seed(options.seed)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=options.hidden_size,
-        num_hidden_layers=options.layers,
-        num_attention_heads=options.heads,
-        intermediate_size=options.feed_forward or 4 * options.hidden_size,
-        max_position_embeddings=options.positions,
-        pad_token_id=tokenizer.pad_token_id,
-        # BERT's 0.02 is for a width of 768; with fewer terms in each sum, larger weights keep its scale.
-        initializer_range=0.02 * math.sqrt(768 / options.hidden_size),
-    )
-    return BertForMaskedLM(config)
 
 
 def masked_lm_evaluator(texts: TextData, batch_size: int) -> Any:

@@ -188,17 +188,26 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         return (loss, outputs) if return_outputs else loss
 
     def check_finite(self) -> None:
-        """Stop before the weights are touched by a loss that is not a number; one look a step."""
-        finite = self.accelerator.gather(torch.stack(self._finite).all())
+        """Stop before the weights are touched by a loss or a gradient that is not a number; one look a step."""
+        finite = [torch.stack(self._finite).all(), torch.isfinite(self._gradient_norm())]
         self._finite.clear()
-        if not finite.all():
+        loss_is, gradient_is = self.accelerator.gather(torch.stack(finite)).reshape(-1, 2).all(dim=0).tolist()
+        if not (loss_is and gradient_is):
             rows = gather_object(self._rows)
             good = checkpoints.newest_checkpoint(self.job.folder)
             raise TrainingError(
-                f"{self.job.title}: the loss is not finite at step {self.state.global_step + 1}. Rows of the batch: "
+                f"{self.job.title}: the {'gradient' if loss_is else 'loss'} is not finite at step "
+                f"{self.state.global_step + 1}. Rows of the batch: "
                 f"{self.job.data.describe(rows)}. Last good checkpoint: {good or 'none yet'}. "
                 "Lower learning_rate, set precision: fp32, or look at these rows; then run again to go on."
             )
+
+    def _gradient_norm(self) -> Tensor:
+        if self.precision == "fp16":
+            # The scaler of the loss looks itself: it skips such a step and scales down.
+            return torch.zeros((), device=self.args.device)
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        return nn.utils.get_total_norm(gradients).to(self.args.device)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add the mean of each loss since the last log."""
