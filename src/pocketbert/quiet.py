@@ -11,6 +11,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 # Threads that spin while they wait for each other lose most of their time where another program wants a core too:
 # a training step on two busy cores ran up to eight times slower (docs/lab-notes.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Each rank would otherwise be warned that it looks for unused parameters; some heads have them.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def quieten() -> None:

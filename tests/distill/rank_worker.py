@@ -15,6 +15,8 @@ from pocketbert.recipe import Losses
 
 MASKED_LM = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
 TASK = Losses(soft_targets=1.0, labels=0.5, cosine=0.1)
+COSINE = Losses(cosine=1.0)
+"""Leaves the head of the model without a gradient."""
 EPOCHS = {"documents": 12, "steps": 20, "dropout": 0.2}
 """Two or three epochs, with dropout."""
 
@@ -26,11 +28,13 @@ def main(folder: Path) -> None:
     with ranks.main_first():
         masked_lm = jobs.masked_lm_job(folder / "masked-lm", MASKED_LM, batch_size=4, steps=6)
         task = jobs.task_job(folder / "task", "token_classification", TASK, batch_size=4, steps=6)
+        cosine = jobs.masked_lm_job(folder / "cosine", COSINE, batch_size=4, steps=6, weight_decay=0.1)
         whole = jobs.masked_lm_job(folder / "whole", MASKED_LM, batch_size=4, **EPOCHS)
         timed = jobs.masked_lm_job(folder / "timed", MASKED_LM, batch_size=4, budget=1)
     found = {
         "masked_lm": jobs.run(masked_lm),
         "task": jobs.run(task),
+        "cosine": jobs.run(cosine),
         "steps": train(timed)["steps"],
         "timed": timed.model.state_dict(),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jobs
 import torch
-from rank_worker import MASKED_LM, TASK
+from rank_worker import COSINE, MASKED_LM, TASK
 
 import tiny
 
@@ -30,13 +30,15 @@ def launch(*arguments):
 
 def test_two_ranks_are_one_with_the_doubled_batch(tmp_path):
     """All in one test, for starting ranks takes longer than what they do."""
-    launch(HERE / "rank_worker.py", tmp_path / "two")
+    done = launch(HERE / "rank_worker.py", tmp_path / "two")
+    assert "find_unused_parameters" not in done.stderr
     first, second = (torch.load(tmp_path / "two" / f"rank-{rank}.pt", weights_only=False) for rank in (0, 1))
 
     masked_lm = jobs.run(jobs.masked_lm_job(tmp_path / "masked-lm", MASKED_LM, batch_size=8, steps=6))
     task = jobs.run(jobs.task_job(tmp_path / "task", "token_classification", TASK, batch_size=8, steps=6))
+    cosine = jobs.run(jobs.masked_lm_job(tmp_path / "cosine", COSINE, batch_size=8, steps=6, weight_decay=0.1))
     for found in (first, second):
-        for name, one in (("masked_lm", masked_lm), ("task", task)):
+        for name, one in (("masked_lm", masked_lm), ("task", task), ("cosine", cosine)):
             losses, weights = jobs.differences(one, found[name])
             assert losses < 1e-6 * max(1, one[0][0]["loss"]) and weights < 1e-6, name
 

@@ -1,5 +1,7 @@
 """The folder of a stage, from its first file to its last."""
 
+import json
+
 import jobs
 import pytest
 
@@ -7,7 +9,7 @@ import tiny
 from pocketbert.distill import stage as module
 from pocketbert.distill.distillation import distill
 from pocketbert.distill.stage import StageFolder
-from pocketbert.errors import PocketBertError
+from pocketbert.errors import DataError, PocketBertError
 from pocketbert.manifest import Manifest, read_manifest
 from pocketbert.recipe import Data, DistillStage, Student
 
@@ -85,4 +87,33 @@ def test_a_kill_while_finishing_is_made_good(tmp_path, monkeypatch, step):
     teach("killed")
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")]
     assert weights[0] == weights[1]
+    steps = [
+        [json.loads(line)["step"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("whole", "killed")
+    ]
+    assert steps[0] == steps[1] and len(steps[0]) > 8
     assert not (tmp_path / "killed" / "work").exists()
+
+
+def test_inputs_that_prove_bad_leave_nothing(tmp_path):
+    folder = StageFolder(tmp_path / "m", "key")
+    with pytest.raises(DataError, match="bad"), folder.preparing():
+        (folder.work / "tokenizer").mkdir()
+        raise DataError("bad")
+    assert not (tmp_path / "m").exists()
+
+
+def test_inputs_that_prove_bad_leave_the_model_that_was_to_be_replaced(tmp_path):
+    finish(tmp_path / "m")
+    folder = StageFolder(tmp_path / "m", "other", replace=True)
+    with pytest.raises(DataError), folder.preparing():
+        raise DataError("bad")
+    assert read_manifest(tmp_path / "m").key == "key" and not folder.work.exists()
+
+
+def test_a_stage_killed_while_preparing_keeps_what_it_has(tmp_path):
+    folder = StageFolder(tmp_path / "m", "key")
+    with pytest.raises(Killed), folder.preparing():
+        (folder.work / "tokenizer").mkdir()
+        raise Killed
+    assert (folder.work / "tokenizer").is_dir()

@@ -53,19 +53,19 @@ def pretrain(
     stage = StageFolder(output, hash_text("pretrain", hash_options(options), *data.values()), replace)
     if stage.done:
         return stage.skip(console)
-    stage.begin()
-    with ranks.main_first():
-        tokenizer = _tokenizer(options, stage.work / "tokenizer", console)
-    texts = prepare_texts(
-        options.corpus,
-        options.held_out,
-        tokenizer,
-        options.masking,
-        options.block,
-        options.seed,
-        output.parent / CORPORA,
-        console,
-    )
+    with stage.preparing():
+        with ranks.main_first():
+            tokenizer = _tokenizer(options, stage.work / "tokenizer", console)
+        texts = prepare_texts(
+            options.corpus,
+            options.held_out,
+            tokenizer,
+            options.masking,
+            options.block,
+            options.seed,
+            output.parent / CORPORA,
+            console,
+        )
     model = build_bert(
         tokenizer,
         options.layers,

@@ -1,6 +1,8 @@
 """The folder of a stage: a model directory in the end, and until then the place where a killed stage goes on."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +14,7 @@ from pocketbert.files import hash_file, write_atomically
 from pocketbert.manifest import Manifest, read_manifest, write_manifest
 
 LOG = "log.jsonl"
+BOARD = "tensorboard"
 
 
 class StageFolder:
@@ -46,6 +49,22 @@ class StageFolder:
                 shutil.rmtree(self.work)
             if not mark.is_file():
                 write_atomically(mark, self.key)
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Begin, and take the place away again where the inputs prove bad inside the block.
+
+        For a stage that keeps something before it has seen all its inputs.
+        """
+        self.begin()
+        try:
+            yield
+        except PocketBertError:
+            if ranks.is_main():
+                shutil.rmtree(self.work)
+                if not any(self.folder.iterdir()):
+                    self.folder.rmdir()
+            raise
 
     def _look(self, replace: bool) -> bool:
         """Whether the folder holds this very model already."""
@@ -89,10 +108,12 @@ class StageFolder:
         (self.folder / "manifest.json").unlink(missing_ok=True)
         for path in whole.iterdir():
             path.replace(self.folder / path.name)
-        for name in (LOG, "tensorboard"):
-            if (self.work / name).exists():
-                shutil.rmtree(self.folder / name, ignore_errors=True)
-                (self.work / name).replace(self.folder / name)
+        # Copied, not moved: a stage killed before its manifest stands goes on with them.
+        if (self.work / LOG).exists():
+            shutil.copyfile(self.work / LOG, self.folder / LOG)
+        if (self.work / BOARD).exists():
+            shutil.rmtree(self.folder / BOARD, ignore_errors=True)
+            shutil.copytree(self.work / BOARD, self.folder / BOARD)
         manifest.tokenizer = hash_tokenizer(self.folder)
         write_manifest(self.folder, manifest)
         shutil.rmtree(self.work)

@@ -65,7 +65,8 @@ def build_bert(
 def _look_at_neighbours(model: BertForMaskedLM) -> None:
     config = model.config
     size = config.hidden_size // config.num_attention_heads
-    waves = torch.exp(torch.linspace(*(math.log(wave) for wave in WAVES), config.hidden_size // 2))
+    fastest, slowest = WAVES
+    waves = torch.exp(torch.linspace(math.log(fastest), math.log(slowest), config.hidden_size // 2))
     attention = model.bert.encoder.layer[0].attention.self
     with torch.no_grad():
         angles = torch.arange(config.max_position_embeddings)[:, None] * waves
