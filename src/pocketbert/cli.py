@@ -66,7 +66,7 @@ def run(
 def pretrain(output: Output, sections: dict[str, Any], json: Json = None) -> None:
     """Make a BERT from text alone, its tokenizer included.
 
-    Example: pocketbert pretrain --corpus 'wiki/*.txt.zst' --layers 12 --hidden-size 256 --budget 3h --output teacher
+    Example: pocketbert pretrain --corpus 'wiki/*.zst' --layers 4 --hidden-size 256 --heads 4 --budget 3h --output bert
     """
     from pocketbert import pipeline
 
