@@ -21,9 +21,7 @@ OBJECTIVES: dict[str, tuple[Losses, float]] = {
     "labels alone": (Losses(labels=1.0), 1.0),
     "soft targets, T 1": (Losses(soft_targets=1.0), 1.0),
     "soft targets, T 2": (Losses(soft_targets=1.0), 2.0),
-    "soft targets, T 4": (Losses(soft_targets=1.0), 4.0),
     "soft targets + 0.5 labels": (Losses(soft_targets=1.0, labels=0.5), 2.0),
-    "soft targets + labels": (Losses(soft_targets=1.0, labels=1.0), 2.0),
     "soft targets + 0.5 labels + cosine": (Losses(soft_targets=1.0, labels=0.5, cosine=1.0), 2.0),
     "logit MSE": (Losses(logit_mse=1.0), 1.0),
 }
