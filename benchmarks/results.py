@@ -223,14 +223,21 @@ def _row(result: Result) -> dict[str, Any]:
 def _markdown(results: list[Result], settings: dict[str, Setting], base: str, flags: argparse.Namespace) -> str:
     names = list(dict.fromkeys(result.name for result in results))
     parts = [
-        f"Command: `python benchmarks/results.py --base {Path(base).name} --tasks {' '.join(names)} "
-        f"--seeds {' '.join(map(str, flags.seeds))}`",
+        f"Command: `python benchmarks/results.py {_arguments(names, base, flags)}`",
         f"Machine: {_describe(describe_machine())}",
         markdown_table(*quality_table(results)),
         markdown_table(*cost_table(results)),
         markdown_table(*_setting_table(names, settings)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _arguments(names: Sequence[str], base: str, flags: argparse.Namespace) -> str:
+    """What a reader types to get the same; a base below the working folder is named from there."""
+    full = Path(base).absolute()
+    shown = full.relative_to(Path.cwd()) if full.is_relative_to(Path.cwd()) else base
+    which = "--short" if flags.short else f"--base {shown} --tasks {' '.join(names)}"
+    return f"{which} --seeds {' '.join(map(str, flags.seeds))}"
 
 
 def _describe(machine: Machine) -> str:

@@ -3,12 +3,15 @@
 import gzip
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import tiny
+from pocketbert import pipeline
 from pocketbert.manifest import Manifest
 from pocketbert.measure import evaluation
 
@@ -199,6 +202,68 @@ def test_every_command_has_help_with_an_example(cli, command):
 def test_unknown_flags_and_commands_end_with_two(cli):
     assert cli("distil").code == 2
     assert cli("distill", "teacher", "--colour", "red").code == 2
+
+
+def test_text_and_rows_in_one_lesson_are_refused(cli, tmp_path):
+    called = cli("distill", "teacher", "--corpus", "a.txt", "--task", "classification", "--train", "train.csv",
+                 "--output", tmp_path / "student")  # fmt: skip
+    check_refusal(called, tmp_path / "student", "--corpus and --task classification: .*leave one of them out")
+
+
+def test_the_baseline_is_no_matter_of_the_single_command(cli):
+    assert "--without-teacher" not in cli("distill", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--json", "folder"), "folder: a folder; name a file for the result"),
+        (("--json", "file/result.json"), r"file: a file, where a folder is needed"),
+        (("--json", "file/a/b.json"), r"file: a file, where a folder is needed"),
+        (("--output", "file"), r"file: a file, where a folder is needed; name another place"),
+        (("--output", "file/student"), r"file: a file, where a folder is needed"),
+    ],
+)
+def test_places_that_cannot_be_written_are_refused_before_any_work(cli, tmp_path, monkeypatch, flags, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "distill", None)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    called = cli("distill", "teacher", "--output", "student", *flags)
+    check_refusal(called, tmp_path / "student", message)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_run_into_a_file_is_refused_before_any_work(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "run", None)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "recipe.yaml").write_text(f"name: x\noutput: {tmp_path / 'file'}\nstages: [{{finetune: {{}}}}]\n")
+    called = cli("run", tmp_path / "recipe.yaml")
+    check_refusal(called, tmp_path / "student", r"file: a file, where a folder is needed; name another place")
+
+
+LIGHT = """
+import sys
+sys.modules |= dict.fromkeys(["accelerate", "huggingface_hub", "safetensors", "torch", "transformers"])
+from pocketbert.cli import main
+main()
+"""
+"""The command line where only the light core is installed."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--help",), 0, "Usage: "),
+        (("distill", "--help"), 0, "--temperature"),
+        (("run", "recipes/demo.yaml"), 2, "is not installed; pip install 'pocketbert[train]'"),
+        (("evaluate", "model", "--task", "regression", "--data", "a.csv"), 2, "pip install 'pocketbert[train]'"),
+    ],
+)
+def test_without_the_extra_that_trains_there_is_help_and_a_hint(arguments, code, said):
+    done = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr and (code == 0 or done.stderr.startswith("error: "))
 
 
 def test_a_missing_recipe_ends_with_two(cli, tmp_path):

@@ -97,6 +97,21 @@ def test_every_verb_and_exit_code_is_described():
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == codes | {0}
 
 
+def test_the_commands_of_one_page_can_follow_one_another():
+    commands = re.findall(r"^pocketbert (\w+) (.*)$", (DOCS / "cli.md").read_text(encoding="utf-8"), re.MULTILINE)
+    layers = {}
+    for verb, arguments in commands:
+        flags = dict(re.findall(r"--([\w-]+) (\S+)", arguments))
+        made = flags.get("output")
+        if made is None:
+            continue
+        source = flags.get("start", arguments.split()[0])
+        assert made not in layers and (verb == "pretrain" or source in layers)
+        layers[made] = int(flags.get("layers") or layers[source])
+        assert verb == "pretrain" or layers[made] <= layers[source]
+    assert {verb for verb, _ in commands} >= {"pretrain", "finetune", "distill", "compare"} and len(layers) == 5
+
+
 def test_every_format_is_described():
     text = (DOCS / "data.md").read_text(encoding="utf-8")
     assert all(f"`{ending}`" in text for ending in (*READERS, *DELIMITED, *CONLL, ".json", ".gz", ".zst"))

@@ -64,6 +64,14 @@ def test_values_of_every_type():
     assert sections["student"] == Student(init=[0, 2], layers=2, start="123")
 
 
+def test_a_field_that_the_command_does_not_read_has_no_flag():
+    distill = program(Group(DistillStage, "options", without=("without_teacher",)))
+    result, _ = distill("--help")
+    assert "--temperature" in result.output and "--without-teacher" not in result.output
+    result, sections = distill("--without-teacher", "no")
+    assert result.exit_code == 2 and not sections
+
+
 def test_words_that_yaml_would_change_stay_words():
     _, sections = DISTILL(
         *("--task", "classification", "--text", "1", "--label", "no", "--labels", "yes", "--labels", "007"),

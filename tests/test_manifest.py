@@ -36,7 +36,7 @@ def test_what_is_no_manifest_is_refused(tmp_path, text):
         read_manifest(tmp_path)
 
 
-def test_weights_are_hashed_with_their_configuration(tmp_path):
+def test_weights_are_hashed_with_their_configuration_and_tokenizer(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     (tmp_path / "config.json").write_text("{}")
     first = hash_weights(str(tmp_path))
@@ -45,7 +45,9 @@ def test_weights_are_hashed_with_their_configuration(tmp_path):
     (tmp_path / "config.json").write_text('{"labels": 2}')
     second = hash_weights(str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
-    assert len({first, second, hash_weights(str(tmp_path))}) == 3
+    third = hash_weights(str(tmp_path))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert len({first, second, third, hash_weights(str(tmp_path))}) == 4
 
 
 def test_a_hub_model_counts_by_name():
@@ -55,3 +57,7 @@ def test_a_hub_model_counts_by_name():
 def test_options_of_the_same_values_are_the_same():
     assert hash_options(FinetuneStage(epochs=3, seed=1)) == hash_options(FinetuneStage(seed=1, epochs=3.0))
     assert hash_options(Masking()) != hash_options(Masking(rate=0.2))
+
+
+def test_how_often_a_run_saves_is_no_part_of_what_it_makes():
+    assert hash_options(FinetuneStage(save_every="10s")) == hash_options(FinetuneStage(save_steps=3))

@@ -105,6 +105,34 @@ def test_unchanged_stages_are_skipped_and_changed_ones_made_again(tree, tmp_path
     )
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": None}, r"stages\.1\.finetune: name the rows"),
+        ({"test": "nothing.csv"}, r"nothing\.csv: no such file"),
+        ({"label": "mood"}, "mood"),
+    ],
+)
+def test_rows_of_no_use_are_refused_before_the_first_stage(tree, tmp_path, change, message):
+    if "data" in change:
+        del tree["data"]
+    else:
+        tree["data"] |= change
+    with pytest.raises(PocketBertError, match=message):
+        walk(tree)
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_tasks_in_one_recipe_are_not_taken_for_repeats(tree, tmp_path):
+    rows = {role: str(tiny.write_reviews(tmp_path / f"other-{role}.csv", 60, 9)) for role in ("train", "test")}
+    short = tree["stages"][3]["distill"] | {"without_teacher": False}
+    tree["stages"] = [{"distill": short}, {"distill": short | {"data": {"task": "classification", **rows}}}]
+    tree["teacher"] = {"model": str(tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification"))}
+    tree["stages"][1]["distill"]["data"]["max_length"] = 32
+    report = walk(tree)
+    assert [task.name for task in report.tasks] == ["tiny", "tiny: stage 2"]
+
+
 def test_a_breached_gate_ends_with_one_and_the_report_is_written(tree, tmp_path, cli):
     tree["stages"] = [tree["stages"][1]]
     tree["teacher"] = {"model": str(tiny.make_checkpoint(tmp_path / "teacher"))}
@@ -136,7 +164,7 @@ def test_a_breach_carries_the_report(tree, tmp_path):
     assert breach.value.report.tasks and "without_teacher" not in breach.value.report.sizes
 
 
-@pytest.mark.parametrize("stage", [{"finetune": {}}, {"distill": {}}, {"distill": {"corpus": "text.txt"}}])
+@pytest.mark.parametrize("stage", [{"finetune": {}}, {"distill": {}}, {"distill": {"corpus": "embedded:text"}}])
 def test_a_stage_without_a_model_is_refused(tmp_path, stage):
     tree = {"name": "x", "output": str(tmp_path / "run"), "data": {"task": "classification", "train": "train.csv"}}
     with pytest.raises(PocketBertError, match=r"stages\.0\.\w+: no model yet; set teacher\.model"):

@@ -38,6 +38,13 @@ def test_a_stage_may_be_its_name_alone(tmp_path):
     assert load_recipe(tmp_path / "recipe.yaml").stages[0].options == FinetuneStage()
 
 
+@pytest.mark.parametrize("written", ["finetune:", "finetune: {}"])
+def test_an_override_reaches_into_a_stage_that_is_its_name_alone(tmp_path, written):
+    (tmp_path / "recipe.yaml").write_text(f"name: x\ngates:\nstages:\n  - {written}\n")
+    recipe = load_recipe(tmp_path / "recipe.yaml", ["stages.0.finetune.epochs=2", "gates.kept=0.9"])
+    assert recipe.stages[0].options.epochs == 2 and recipe.gates.kept == 0.9
+
+
 def test_overrides_are_yaml_values(path):
     recipe = load_recipe(
         path,
@@ -63,6 +70,7 @@ def test_overrides_are_yaml_values(path):
         ("data..train=3", "write key.path=value"),
         ("stages.9.distill.epochs=1", "the recipe has nothing at '9'"),
         ("stages.2=1", "the recipe has nothing at '2'"),
+        ("stages.²=1", "the recipe has nothing at '²'"),
         ("name.first=x", "the recipe has nothing at 'first'"),
         ("data.train=[a", "not a YAML value"),
         ("data.colour=red", r"data\.colour: Extra inputs"),

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import BaseModel
@@ -18,6 +18,8 @@ from pocketbert.recipe import Data, DistillStage, FinetuneStage, PretrainStage, 
 
 WIDTH = 100
 """Columns where no terminal says how many there are."""
+TRAIN = ("accelerate", "huggingface_hub", "safetensors", "torch", "transformers")
+"""What the extra `train` brings and every verb needs."""
 
 app = typer.Typer(
     help="Turn a BERT-family teacher into a small fast student, and measure what it kept.",
@@ -30,8 +32,30 @@ console = Console(stderr=True, quiet=not ranks.is_main())
 out = Console(quiet=not ranks.is_main(), width=None if sys.stdout.isatty() else WIDTH)
 
 
-Json = Annotated[Path | None, typer.Option("--json", help="also write the result to this file", metavar="FILE")]
-Output = Annotated[Path, typer.Option("--output", help="the model directory to make", metavar="DIR")]
+def _file_to_write(path: Path | None) -> Path | None:
+    """Refuse what no result can be written to, before there is one."""
+    if path is not None:
+        if path.is_dir():
+            raise PocketBertError(f"{path}: a folder; name a file for the result")
+        _folder_to_make(path.parent)
+    return path
+
+
+def _folder_to_make(path: Path) -> Path:
+    """Refuse what cannot become a folder, before anything is put into it."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise PocketBertError(f"{there}: a file, where a folder is needed; name another place")
+    return path
+
+
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", help="also write the result to this file", metavar="FILE", callback=_file_to_write),
+]
+Output = Annotated[
+    Path, typer.Option("--output", help="the model directory to make", metavar="DIR", callback=_folder_to_make)
+]
 
 
 @app.command()
@@ -50,7 +74,7 @@ def run(
     from pocketbert.measure.card import render_card
 
     loaded = load_recipe(recipe, overrides)
-    folder = Path(loaded.output or f"runs/{loaded.name}")
+    folder = _folder_to_make(Path(loaded.output or f"runs/{loaded.name}"))
     try:
         report = pipeline.run(loaded, console=console)
     except GateBreach as breach:
@@ -92,7 +116,11 @@ def finetune(
 
 
 @app.command()
-@with_flags(Group(DistillStage, "options"), Group(Student, "student"), Group(Data, "data", optional="task"))
+@with_flags(
+    Group(DistillStage, "options", without=("without_teacher",)),
+    Group(Student, "student"),
+    Group(Data, "data", optional="task"),
+)
 def distill(
     teacher: Annotated[str, typer.Argument(help="a model directory or hub name", metavar="TEACHER")],
     output: Output,
@@ -105,6 +133,11 @@ def distill(
     """
     from pocketbert import pipeline
 
+    if sections["options"].corpus and sections["data"]:
+        raise PocketBertError(
+            f"--corpus and --task {sections['data'].task}: a student learns from text or from the rows of a task; "
+            "leave one of them out"
+        )
     made = pipeline.distill(
         sections["options"], teacher, sections["student"], output, sections["data"], console=console
     )
@@ -174,10 +207,18 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except PocketBertError as error:
-        console.print(
-            f"error: {error}", style="red" if console.is_terminal else "", markup=False, highlight=False, soft_wrap=True
-        )
-        sys.exit(error.exit_code)
+        _end(error)
+    except ModuleNotFoundError as error:
+        if error.name not in TRAIN:
+            raise
+        _end(PocketBertError(f"{error.name} is not installed; pip install 'pocketbert[train]'"))
+
+
+def _end(error: PocketBertError) -> NoReturn:
+    console.print(
+        f"error: {error}", style="red" if console.is_terminal else "", markup=False, highlight=False, soft_wrap=True
+    )
+    sys.exit(error.exit_code)
 
 
 def _show_manifest(output: Path, manifest: Any, json: Path | None) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, get_args, get_origin
 
@@ -25,12 +25,14 @@ class Group:
         name: under which the command receives it.
         optional: a required field without which the whole section is absent.
         rename: field name to flag name, where they differ.
+        without: fields that the command does not read, and that have no flag.
     """
 
     section: type[Section]
     name: str
     optional: str | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
+    without: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,13 @@ def with_flags(*groups: Group) -> Callable[[Callable[..., None]], Callable[..., 
 
 def _flags(group: Group, section: type[Section] | None = None, path: tuple[str, ...] = ()) -> Iterator[_Flag]:
     for name, info in (section or group.section).model_fields.items():
+        if name in ("data", *group.without):
+            continue
         inner = _section_type(info.annotation)
         if inner is None:
             flag = "-".join([*path[:1], group.rename.get(name, name)]).replace("_", "-")
             yield _Flag(group.name, (*path, name), f"--{flag}", info)
-        elif name != "data":
+        else:
             yield from _flags(group, inner, (*path, name))
 
 

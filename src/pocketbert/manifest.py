@@ -20,7 +20,7 @@ class Parent(BaseModel):
 
     role: str
     source: str
-    weights: str = Field(description="SHA-256 of its weights")
+    weights: str = Field(description="SHA-256 of its weights, configuration and tokenizer")
 
 
 class Manifest(BaseModel):
@@ -75,14 +75,24 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def hash_weights(source: str) -> str:
-    """SHA-256 over a model directory's weights and configuration; the name itself for a hub model."""
+    """SHA-256 over a model directory's weights, configuration and tokenizer; the name itself for a hub model."""
     folder = Path(source)
     if not folder.is_dir():
         return f"hub:{source}"
-    files = [*sorted(folder.glob("*.safetensors")), folder / "config.json"]
+    files = [*sorted(folder.glob("*.safetensors")), folder / "config.json", folder / "tokenizer.json"]
     return "+".join(hash_file(path)[:32] for path in files if path.is_file())
 
 
 def hash_options(options: BaseModel) -> str:
-    """Options as canonical JSON, for a key."""
-    return json.dumps(options.model_dump(mode="json"), sort_keys=True)
+    """Options as canonical JSON, for a key.
+
+    Without those that change nothing about the result, and without the data section of a stage, which counts by itself.
+    """
+    return json.dumps(options.model_dump(mode="json", exclude={"save_every", "save_steps", "data"}), sort_keys=True)
+
+
+def hash_tokenizer(source: str) -> str:
+    """SHA-256 of a model directory's tokenizer, or of a file; empty where there is none."""
+    path = Path(source)
+    found = path / "tokenizer.json" if path.is_dir() else path
+    return hash_file(found) if found.is_file() else ""

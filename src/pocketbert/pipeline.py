@@ -12,15 +12,17 @@ import torch
 from pydantic import ValidationError
 from rich.console import Console
 
+from pocketbert.data.sources import resolve
 from pocketbert.distill import ranks
 from pocketbert.distill.distillation import distill
 from pocketbert.distill.finetune import finetune
 from pocketbert.distill.pretrain import pretrain
+from pocketbert.distill.rows import read_rows
 from pocketbert.distill.stage import LOG
 from pocketbert.distill.texts import CORPORA
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.files import write_atomically
-from pocketbert.machine import describe_machine, granted_cores
+from pocketbert.machine import describe_machine
 from pocketbert.manifest import Manifest
 from pocketbert.measure.comparison import DEMONSTRATION, Provenance, Report, check_gates, read_curve
 from pocketbert.measure.evaluation import compare, comparison_key, evaluate
@@ -67,10 +69,12 @@ def run(recipe: Recipe, *, console: Console | None = None) -> Report:
         Interrupted: asked to stop; run again to go on.
     """
     started = time.monotonic()
-    torch.set_num_threads(recipe.threads or granted_cores())
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
     folder = Path(recipe.output or f"runs/{recipe.name}")
     teacher = recipe.teacher.model if recipe.teacher else None
     walk = _Walk(recipe, folder, console or Console(stderr=True), teacher, teacher, recipe.student)
+    _check_sources(recipe)
     for number, stage in enumerate(recipe.stages, start=1):
         walk.console.rule(f"{number}/{len(recipe.stages)} {stage.kind}", align="left")
         _take_step(walk, number, stage.options)
@@ -82,6 +86,24 @@ def run(recipe: Recipe, *, console: Console | None = None) -> Report:
     if breaches:
         raise GateBreach(f"{recipe.name}: {len(breaches)} gate(s) not held: " + "; ".join(breaches), report)
     return report
+
+
+def _check_sources(recipe: Recipe) -> None:
+    """Find out before hours of training what a later stage would refuse: files that are not there, rows of no use."""
+    checked: list[Data] = []
+    for number, stage in enumerate(recipe.stages):
+        options = stage.options
+        corpus = [] if isinstance(options, FinetuneStage) else [*(options.corpus or []), *(options.held_out or [])]
+        resolve(corpus)
+        if corpus:
+            continue
+        data = getattr(options, "data", None) or recipe.data
+        if data is None:
+            raise PocketBertError(f"stages.{number}.{stage.kind}: name the rows of a task (data)")
+        # The first stage will say of its own rows what is wrong with them.
+        if number and data not in checked:
+            read_rows(data)
+        checked.append(data)
 
 
 def _take_step(walk: _Walk, number: int, options: PretrainStage | FinetuneStage | DistillStage) -> None:
@@ -131,14 +153,15 @@ def _learn_alone(walk: _Walk, number: int, options: DistillStage, teacher: str) 
 
 def _compare_rows_once(walk: _Walk, number: int, models: dict[Role, str], data: Data) -> Comparison:
     def measure() -> Comparison:
-        return compare(models, data, name=_name(walk.recipe, data))
+        return compare(models, data, name=_name(walk.recipe, number, data))
 
     return _once(walk, number, comparison_key(models, data), measure)
 
 
 def _compare_texts_once(walk: _Walk, number: int, models: dict[Role, str], options: DistillStage) -> Comparison:
     def measure() -> Comparison:
-        return compare_masked_lm(models, options, walk.folder / CORPORA, walk.console, walk.recipe.name)
+        name = f"{walk.recipe.name}: text of stage {number}"
+        return compare_masked_lm(models, options, walk.folder / CORPORA, walk.console, name)
 
     return _once(walk, number, text_comparison_key(models, options), measure)
 
@@ -192,8 +215,8 @@ def _known(model: str | None, number: int, stage: str) -> str:
     return model
 
 
-def _name(recipe: Recipe, data: Data) -> str:
-    return recipe.name if data is recipe.data else (data.layout or recipe.name)
+def _name(recipe: Recipe, number: int, data: Data) -> str:
+    return recipe.name if data is recipe.data else f"{recipe.name}: {data.layout or f'stage {number}'}"
 
 
 def _embedded(recipe: Recipe) -> bool:

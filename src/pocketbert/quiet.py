@@ -4,6 +4,8 @@ import logging
 import os
 import warnings
 
+from pocketbert.machine import granted_cores
+
 # Read when the libraries are imported, so they have to stand before that.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -13,13 +15,17 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Each rank would otherwise be warned that it looks for unused parameters; some heads have them.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+# A container may be granted fewer cores than the machine has; torch would start a thread for each of those.
+os.environ.setdefault("OMP_NUM_THREADS", str(granted_cores()))
 
 
 def quieten() -> None:
     """Leave progress bars and warnings to PocketBERT's own lines."""
-    import huggingface_hub
-    from transformers.utils import logging as transformers_logging
-
+    try:
+        import huggingface_hub
+        from transformers.utils import logging as transformers_logging
+    except ModuleNotFoundError:
+        return  # installed without the extra that trains: there is nothing to quieten
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     huggingface_hub.logging.set_verbosity(logging.ERROR)

@@ -329,17 +329,16 @@ def _assign(tree: Any, override: str) -> None:
     if not found or not all(keys):
         raise PocketBertError(f"override {override!r}: write key.path=value, for example data.train=my.csv")
     value = parse_value(text, f"override {path}")
-    node = tree
-    for key in keys[:-1]:
-        if isinstance(node, list) and key.isdigit() and int(key) < len(node):
-            node = node[int(key)]
-        elif isinstance(node, dict):
-            node = node.setdefault(key, {})
-        else:
+    node: Any = [tree]
+    place: int | str = 0  # node[place] is what the next key looks into
+    for key in keys:
+        if isinstance(node, dict):
+            node.setdefault(place)
+        if node[place] is None:  # a stage may be its name alone
+            node[place] = {}
+        node, place = node[place], key
+        if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
+            place = int(key)
+        elif not isinstance(node, dict):
             raise PocketBertError(f"override {override!r}: the recipe has nothing at {key!r}")
-    if isinstance(node, list) and keys[-1].isdigit() and int(keys[-1]) < len(node):
-        node[int(keys[-1])] = value
-    elif isinstance(node, dict):
-        node[keys[-1]] = value
-    else:
-        raise PocketBertError(f"override {override!r}: the recipe has nothing at {keys[-1]!r}")
+    node[place] = value

@@ -4,6 +4,8 @@ import gzip
 import json
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -116,6 +118,8 @@ def test_nested_squad_is_recognised_without_a_layout(tmp_path):
         ("gone.csv", r"gone\.csv: no such file"),
         ("*.csv", r"\*\.csv: no file matches this glob"),
         (".", r"\.: a folder; name its files with a glob, such as \*\.jsonl"),
+        ("data/**.csv", r"data/\*\*\.csv: \*\* is a part of the path by itself; write \*\*/\*\.csv"),
+        ("~nobody-of-this-name/a.csv", r"~nobody-of-this-name/a\.csv: ~nobody-of-this-name is the home of nobody here"),
     ],
 )
 def test_missing_sources_are_told_before_any_row_is_read(tmp_path, monkeypatch, source, message):
@@ -178,6 +182,18 @@ def test_texts_of_plain_files_are_documents_and_of_tables_the_text_column(tmp_pa
         list(read_texts([str(tmp_path / "b.jsonl")], "reviews"))
 
 
+def test_a_guessed_text_column_is_noted_once(tmp_path):
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text('{"id": "x", "review": "some words"}\n')
+    (tmp_path / "c.jsonl").write_text('{"id": "x", "sentence": "more words"}\n')
+    notes = []
+    assert len(list(read_texts([str(tmp_path / "*.jsonl")], notes=notes))) == 3
+    assert notes == ["guessed columns: text='review'", "guessed columns: text='sentence'"]
+    notes.clear()
+    assert list(read_texts([str(tmp_path / "a.jsonl")], "id", notes=notes)) == ["x"]
+    assert notes == []
+
+
 def test_texts_must_be_texts(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": 5}\n')
     with pytest.raises(DataError, match=r"a\.jsonl row 2: column 'text' holds int, not text"):
@@ -192,11 +208,18 @@ def test_embedded_sources():
         list(read_records(["embedded:nothing"]))
 
 
+class HubRows(list):
+    features: ClassVar = {"label": SimpleNamespace(names=["negative", "positive"])}
+
+
 def test_hub_sources(monkeypatch):
     def load(name, configuration):
-        return {"train": [{"sentence": "a", "label": 1, "idx": 0}]}
+        return {"train": HubRows([{"sentence": "a", "label": 1, "idx": 0}])}
 
     monkeypatch.setattr(hub, "_load", load)
+    named = next(read_records(["hub:org/glue:sst2"]))
+    assert (named.values["label"], named.classes) == ("positive", {"label": ["negative", "positive"]})
+    # A layout has names of its own for the numbers.
     assert list(read_records(["hub:org/glue:sst2"], layout="sst2")) == [
         Record({"text": "a", "label": "1"}, "hub:org/glue:sst2 train row 1")
     ]

@@ -94,6 +94,15 @@ def test_a_paragraph_without_context_is_named():
         list(read_squad("a.json", value, RowPolicy()))
 
 
+@pytest.mark.parametrize("paragraphs", [None, 5, {"context": CONTEXT}, "text"])
+def test_paragraphs_that_are_no_list_are_named(paragraphs):
+    value = {"data": [{"title": "T", "paragraphs": paragraphs}, *VALUE["data"]]}
+    with pytest.raises(DataError, match=r"a\.json title 'T': 'paragraphs' must be a list"):
+        list(read_squad("a.json", value, RowPolicy()))
+    policy = RowPolicy("skip")
+    assert len(list(read_squad("a.json", value, policy))) == 3 and policy.skipped.count == 1
+
+
 @pytest.mark.parametrize("value", [[], {}, {"data": {}}, {"data": [{"title": "x"}]}, {"data": ["x"]}])
 def test_other_nestings_are_told_apart(value):
     assert not is_squad(value)

@@ -17,7 +17,6 @@ from pocketbert.distill.datasets import ROWS, EncodedRows, MaskedBlocks
 from pocketbert.distill.prediction import batches_by_length, masked_lm_loss, run_model
 from pocketbert.distill.signals import Needs, OnlineSignals
 from pocketbert.distill.texts import prepare_texts
-from pocketbert.errors import DataError
 from pocketbert.models.projection import accepted_inputs, model_inputs
 from pocketbert.recipe import Masking
 from pocketbert.tasks.base import Encoded, Example
@@ -75,6 +74,19 @@ def test_the_masked_lm_loss_is_the_mean_over_masked_tokens(blocks, batch_size):
     assert masked_lm_loss(model, blocks.validation, batch_size) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_model_in_training_is_measured_without_dropout_and_goes_back_to_it(blocks):
+    model = tiny.make_model("bert", "MaskedLM", TOKENIZER, hidden_dropout_prob=0.5)
+    expected = masked_lm_loss(model, blocks.validation, 8)
+    assert not model.training
+    model.train()
+    assert [masked_lm_loss(model, blocks.validation, 8) for _ in range(2)] == [expected] * 2
+    assert all(module.training for module in model.modules())
+    logits = run_model(model, features(), TOKENIZER.pad_token_id)
+    assert model.training
+    for found, again in zip(logits, run_model(model.eval(), features(), TOKENIZER.pad_token_id), strict=True):
+        assert (found == again).all()
+
+
 def test_held_out_blocks_are_the_last_ones_and_never_trained_on(blocks):
     train, check = blocks.train.samples, blocks.validation.samples
     assert len(check) == max(1, round((len(train) + len(check)) * 0.02))
@@ -108,12 +120,6 @@ def test_rows_are_padded_and_described_by_file():
     assert batch["attention_mask"].sum(dim=1).tolist() == [len(rows[1]["input_ids"]), len(rows[3]["input_ids"])]
     assert data.describe([0, 2]) == "train.csv row 1; train.csv row 3"
     assert data.lengths.tolist() == [len(row["input_ids"]) for row in rows]
-
-
-def test_little_text_is_refused(tmp_path):
-    text = tiny.write_text(tmp_path / "text.txt", 1)
-    with pytest.raises(DataError, match="give more text"):
-        prepare_texts([str(text)], None, TOKENIZER, Masking(), 400, 0, tmp_path / "corpora", jobs.QUIET)
 
 
 @pytest.mark.parametrize("needs", [Needs(logits=True), Needs(hidden=True), Needs(logits=True, hidden=True)])

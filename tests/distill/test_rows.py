@@ -3,9 +3,11 @@
 import pytest
 
 import tiny
-from pocketbert.distill.rows import read_rows, read_test_rows
-from pocketbert.errors import DataError
+from pocketbert.distill.rows import encode_role, fingerprints, label_order, read_rows, read_test_rows, training_inputs
+from pocketbert.errors import DataError, ModelError
+from pocketbert.models.loading import LoadedModel
 from pocketbert.recipe import Data
+from pocketbert.tasks import make_task
 
 
 @pytest.fixture
@@ -26,7 +28,6 @@ def origin(examples):
 def test_named_roles_are_taken_as_they_are(files):
     rows = read(files, "train", "validation", "test")
     assert [origin(part) for part in (rows.train, rows.validation, rows.test)] == [{"train"}, {"validation"}, {"test"}]
-    assert set(rows.fingerprints) == {"train", "validation", "test"}
 
 
 def test_without_test_rows_the_validation_rows_are_reported_and_others_selected_on(files):
@@ -61,6 +62,18 @@ def test_too_few_rows_to_hold_some_out(tmp_path):
         read({"train": few}, "train")
 
 
+def test_named_test_rows_do_not_count_for_what_is_learnt(files):
+    def inputs(*roles, **fields):
+        data = Data(task="classification", **{role: files[role] for role in roles}, **fields)
+        return training_inputs(data, fingerprints(data))
+
+    whole = inputs("train", "validation", "test")
+    assert inputs("train", "validation", test=files["train"]) == whole
+    # Without them the validation rows are reported, and others held out.
+    assert len({whole, inputs("train", "validation"), inputs("train", "test"), inputs("train")}) == 4
+    assert inputs("train", "test", validation=files["train"]) != whole
+
+
 def test_training_rows_must_be_named(files):
     with pytest.raises(DataError, match=r"data\.train: name the training rows"):
         read(files, "test")
@@ -76,3 +89,93 @@ def test_a_models_labels_rule_where_it_is_evaluated(files):
     assert read_test_rows(data, ["good", "bad"]).task.labels == ["good", "bad"]
     with pytest.raises(DataError, match="none of the task's 2 labels"):
         read_test_rows(data, ["good", "awful"])
+
+
+# The order of labels
+
+
+def make_teacher(labels):
+    tokenizer = tiny.make_tokenizer("bert")
+    fields = {"num_labels": len(labels), "id2label": dict(enumerate(labels)),
+              "label2id": {name: number for number, name in enumerate(labels)}}  # fmt: skip
+    return LoadedModel(tiny.make_model("bert", "SequenceClassification", tokenizer, **fields), tokenizer, "teacher", ())
+
+
+@pytest.mark.parametrize("order", [["bad", "good"], ["good", "bad"], ["LABEL_0", "LABEL_1"]])
+def test_targets_are_places_in_the_teachers_order(files, order):
+    data = Data(task="classification", max_length=32, **files)
+    named = order if "bad" in order else ["bad", "good"]
+    rows = read_rows(data, make_teacher(order))
+    assert rows.task.labels == named
+    for examples in (rows.train, rows.validation, rows.test):
+        # Rows are bad and good in turn: tiny.write_reviews.
+        assert [named[example.target] for example in examples] == ["bad", "good"] * 25
+
+
+def test_sets_of_labels_are_in_the_teachers_order(tmp_path):
+    rows = ["text,label"] + ["the cat,a", "a dog,b", '"the dog was near","a,c"'] * 10
+    path = tmp_path / "train.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    data = Data(task="multi_label", train=[str(path)], validation=[str(path)], test=[str(path)])
+    found = read_rows(data, make_teacher(["c", "b", "a"]))
+    assert [example.target.tolist() for example in found.train[:3]] == [[0, 0, 1], [0, 1, 0], [1, 0, 1]]
+
+
+def test_labels_without_names_must_be_as_many_as_the_datas():
+    task = make_task(Data(task="classification", labels=["1", "3"]))
+    with pytest.raises(
+        ModelError, match=r"teacher: has 3 labels without names, but the data has 2 \(1, 3\).*data\.labels"
+    ):
+        label_order(task, make_teacher(["LABEL_0", "LABEL_1", "LABEL_2"]))
+
+
+def test_labels_that_are_called_by_numbers_are_found_by_name():
+    names = [f"LABEL_{number}" for number in range(11)]
+    task = make_task(Data(task="classification", labels=sorted(names)))
+    assert label_order(task, make_teacher(names)) == names
+
+
+# Rows that are too long
+
+
+def write_long(path, long_rows, rows=20):
+    lines = [f"{'the cat ' * (30 if row in long_rows else 1)},{tiny.LABELS[row % 2]}" for row in range(rows)]
+    path.write_text("\n".join(["text,label", *lines]) + "\n", encoding="utf-8")
+    return [str(path)]
+
+
+ROLES = {"train": "training", "validation": "validation", "test": "test"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_rows_that_are_cut_or_left_out_are_noted_for_every_role(tmp_path, role):
+    sources = {name: write_long(tmp_path / f"{name}.csv", {3, 8}) for name in ROLES}
+    for policy in ("truncate", "skip"):
+        rows = read_rows(Data(task="classification", max_length=16, too_long=policy, **sources))
+        encode_role(rows, role, tiny.make_tokenizer("bert"))
+        encoded = encode_role(rows, role, tiny.make_tokenizer("bert"))
+        if policy == "truncate":
+            assert len(encoded.examples) == 20
+            assert rows.notes[-1] == f"truncated 2 of 20 {ROLES[role]} rows to max_length 16"
+        else:
+            assert len(encoded.examples) == 18
+            note = f"skipped 2 of 20 {ROLES[role]} rows, too long for max_length 16, such as: "
+            assert rows.notes[-1].startswith(note) and f"{role}.csv row 4; " in rows.notes[-1]
+        assert sum("max_length" in note for note in rows.notes) == 1  # said once, though encoded twice
+
+
+def test_rows_that_are_all_too_long_are_refused(tmp_path):
+    sources = write_long(tmp_path / "test.csv", set(range(20)))
+    rows = read_test_rows(Data(task="classification", max_length=16, too_long="skip", test=sources), None)
+    with pytest.raises(
+        DataError, match=r"test\.csv row 1: too long for max_length 16, like every other of 20 test rows"
+    ):
+        encode_role(rows, "test", tiny.make_tokenizer("bert"))
+
+
+def test_bad_rows_are_noted_where_a_model_is_evaluated(tmp_path):
+    path = tmp_path / "test.csv"
+    path.write_text("text,label\n" + "the cat,bad\na dog,good\n" * 5 + ",good\n", encoding="utf-8")
+    rows = read_test_rows(Data(task="classification", on_error="skip", test=[str(path)]), tiny.LABELS)
+    assert len(rows.test) == 10
+    assert any(note.startswith("skipped 1 bad rows") and "test.csv row 11" in note for note in rows.notes)

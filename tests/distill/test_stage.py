@@ -10,7 +10,7 @@ from pocketbert.distill import stage as module
 from pocketbert.distill.distillation import distill
 from pocketbert.distill.stage import StageFolder
 from pocketbert.errors import DataError, PocketBertError
-from pocketbert.manifest import Manifest, read_manifest
+from pocketbert.manifest import Manifest, hash_tokenizer, read_manifest
 from pocketbert.recipe import Data, DistillStage, Student
 
 
@@ -32,7 +32,7 @@ def test_a_finished_folder_is_a_model_directory_and_nothing_else(tmp_path):
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "manifest.json"
     }  # fmt: skip
     again = StageFolder(tmp_path / "m", "key")
-    assert again.done and again.skip(jobs.QUIET).tokenizer == module.hash_tokenizer(tmp_path / "m")
+    assert again.done and again.skip(jobs.QUIET).tokenizer == hash_tokenizer(str(tmp_path / "m"))
 
 
 def test_work_of_other_inputs_is_thrown_away_and_of_the_same_kept(tmp_path):
@@ -40,8 +40,19 @@ def test_work_of_other_inputs_is_thrown_away_and_of_the_same_kept(tmp_path):
         folder = StageFolder(tmp_path / "m", "a")
         folder.begin()
         (folder.work / "checkpoint-3").mkdir(exist_ok=True)
-        StageFolder(tmp_path / "m", key).begin()
+        StageFolder(tmp_path / "m", key, replace=True).begin()
         assert (folder.work / "checkpoint-3").exists() is kept
+
+
+def test_checkpoints_of_other_options_are_not_thrown_away_unasked(tmp_path):
+    folder = StageFolder(tmp_path / "m", "a")
+    folder.begin()
+    StageFolder(tmp_path / "m", "b").begin()  # nothing was learnt yet
+    (folder.work / "checkpoint-3").mkdir()
+    StageFolder(tmp_path / "m", "b").begin()
+    with pytest.raises(PocketBertError, match="holds an unfinished run of other inputs or options"):
+        StageFolder(tmp_path / "m", "a")
+    assert (folder.work / "checkpoint-3").exists()
 
 
 def test_an_unfinished_stage_has_no_manifest(tmp_path):

@@ -122,7 +122,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path):
     assert step in (5, 6)
     assert f"Last good checkpoint: {tmp_path / 'checkpoint-4'}" in message
     assert "blocks " in message and str(job.data.corpus.folder) in message
-    assert "run again to go on" in message
+    assert "The same command goes on from there" in message
     saved = jobs.weights_of(tmp_path / "checkpoint-4")
     assert all(torch.isfinite(value).all() for value in saved.values())
 

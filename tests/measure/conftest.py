@@ -104,7 +104,6 @@ def report() -> Report:
             ),
             seeds={"training": 0, "bootstrap": 0},
             seconds=372.0,
-            command="pocketbert run recipes/news.yaml",
         ),
     )
     gates = check_gates(Gates(kept=0.97, smaller=0.6, faster=1.5), report)

@@ -11,12 +11,9 @@ from pocketbert.measure.speed import Runnable, measure_size, measure_speed
 
 
 def make_features(count: int = 50) -> list[dict]:
-    """Rows of 4 to 12 tokens, with parts that a model does not take."""
+    """Rows of 4 to 12 tokens."""
     lengths = [4 + row % 9 for row in range(count)]
-    return [
-        {"input_ids": [5] * length, "attention_mask": [1] * length, "labels": 1, "row": row}
-        for row, length in enumerate(lengths)
-    ]
+    return [{"input_ids": [5] * length, "attention_mask": [1] * length} for length in lengths]
 
 
 class Sleeper:
@@ -115,7 +112,9 @@ class Embedder(nn.Module):
 
 @pytest.mark.parametrize(("dtype", "precision"), [(torch.float32, "fp32"), (torch.bfloat16, "bf16")])
 def test_a_module_is_run_for_inference_and_says_its_precision(dtype, precision):
-    run = Runnable.from_module(Embedder().to(dtype), make_features(5), pad_token_id=0)
+    features = [{**feature, "token_type_ids": feature["input_ids"], "labels": 1} for feature in make_features(5)]
+    run = Runnable.from_module(Embedder().to(dtype), features, pad_token_id=0)
+    assert run.features == make_features(5)  # what it does not take is left out
     speed = measure_speed({"teacher": run}, seconds=0.01, batch_size=4)
     assert speed.models["teacher"].precision == precision
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -109,12 +111,11 @@ def test_f1_of_one_class_needs_two(rows, make):
         task.fit(rows(*[{"text": "x y", "label": label} for label in "abc"] * 2))
 
 
-def test_rows_without_labels_can_be_predicted(rows, make):
-    task = make("classification", labels=["a", "b"])
-    (first, second) = task.examples(rows({"text": "x", "label": "b"}, {"text": "y", "label": ""}), labelled=False)
-    assert (first.target, second.target) == (1, None)
-    (only,) = make("classification", labels=["a", "b"]).examples(rows({"text": "x"}), labelled=False)
-    assert only.target is None
+def test_declared_classes_come_in_their_order_whichever_the_rows_have(rows, make):
+    task = make("classification")
+    task.fit([replace(row, classes={"label": ["z", "a", "m"]}) for row in rows({"text": "x", "label": "m"})])
+    assert task.labels == ["z", "a", "m"]
+    assert [example.target for example in task.examples(rows({"text": "y", "label": "a"}))] == [1]
 
 
 def test_pairs_are_encoded_as_pairs(rows, make, wordpiece):

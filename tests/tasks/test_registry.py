@@ -33,7 +33,7 @@ def test_the_recipe_decides_before_the_layout():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"task": "masked_lm"}, "masked_lm is learnt from text"),
+        ({"task": "masked_lm"}, "masked_lm has text instead of rows: name it as `corpus`"),
         ({"task": "regression", "metric": "accuracy"}, "regression has no accuracy; choose among pearson, spearman"),
         ({"task": "classification", "metric": ["accuracy", "span_f1"]}, "classification has no span_f1"),
         ({"task": "classification", "layout": "stsb"}, "stsb is of the task regression, not classification"),

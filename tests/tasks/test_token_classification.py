@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -135,10 +137,18 @@ def test_numbered_tags_are_places_in_the_named_labels(rows, make):
     assert example.target == ["B-LOC", "O"]
 
 
-def test_rows_without_tags_can_be_predicted(rows, make, wordpiece):
-    task = make("token_classification", labels=["O", "B-PER"])
-    encoded = task.encode(task.examples(rows({"tokens": ["rex"]}), labelled=False), wordpiece)
-    assert "labels" not in encoded.features[0]
+@pytest.mark.parametrize(
+    ("declared", "labels"),
+    [
+        (["O", "I-PER", "B-PER"], ["O", "I-PER", "B-PER"]),
+        (["O", "I-PER"], ["O", "B-PER"]),  # IOB1 declares no tag that starts every span
+    ],
+)
+def test_declared_tags_count_where_they_are_those_that_are_learnt(declared, labels, rows, make):
+    task = make("token_classification")
+    row = {"tokens": ["rex", "ran"], "tags": ["I-PER", "O"]}
+    task.fit([replace(record, classes={"tags": declared}) for record in rows(row)])
+    assert task.labels == labels
 
 
 def test_the_quick_score_is_the_score(rows, make):

@@ -1,6 +1,6 @@
 """A record: one row of a source, and where it stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,13 @@ class Record:
     Attributes:
         values: column name to value; strings for text formats, native types for JSONL, Parquet and Arrow.
         where: the place for error messages, such as ``train.csv row 17``.
+        classes: column name to the names of its classes in the order of their numbers, where the source declares
+            them; the values are such names.
     """
 
     values: Mapping[str, Any]
     where: str
+    classes: Mapping[str, Sequence[str]] | None = None
 
 
 @dataclass(slots=True)

@@ -74,7 +74,13 @@ def read_records(
     return itertools.chain.from_iterable(_read(place, split, layout, header, policy) for place in places)
 
 
-def read_texts(sources: Sequence[str], text_column: str | None = None, *, split: str | None = None) -> Iterator[str]:
+def read_texts(
+    sources: Sequence[str],
+    text_column: str | None = None,
+    *,
+    split: str | None = None,
+    notes: list[str] | None = None,
+) -> Iterator[str]:
     """Documents for a corpus, in constant memory; those of more than 100,000 characters come in pieces.
 
     Plain text is split at blank lines, and the lines of a document are joined by a space. Tables give their
@@ -84,11 +90,13 @@ def read_texts(sources: Sequence[str], text_column: str | None = None, *, split:
         sources: see the module.
         text_column: the column of tables; guessed for each file when absent.
         split: of hub data (train when absent) and embedded data (all when absent).
+        notes: gets what was guessed, once for all files in which it is the same.
 
     Raises:
         DataError: as for :func:`read_records`; or the text column is missing or cannot be guessed.
     """
-    return itertools.chain.from_iterable(_texts(place, text_column, split) for place in resolve(sources))
+    said: list[str] = [] if notes is None else notes
+    return itertools.chain.from_iterable(_texts(place, text_column, split, said) for place in resolve(sources))
 
 
 def fingerprint(sources: Sequence[str]) -> str:
@@ -120,13 +128,23 @@ def resolve(sources: Sequence[str]) -> list[Path | str]:
 
 
 def _files(source: str) -> list[Path]:
-    path = Path(source).expanduser()
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError:
+        raise DataError(f"{source}: {Path(source).parts[0]} is the home of nobody here; write the whole path") from None
     if path.is_file():
         return [path]
     if path.is_dir():
         raise DataError(f"{source}: a folder; name its files with a glob, such as {path / '*.jsonl'}")
     if not any(sign in source for sign in "*?["):
         raise DataError(f"{source}: no such file")
+    return _matches(source, path)
+
+
+def _matches(source: str, path: Path) -> list[Path]:
+    if any("**" in part and part != "**" for part in path.parts):
+        # Some versions of Python refuse this, and others take it for a single asterisk.
+        raise DataError(f"{source}: ** is a part of the path by itself; write **/*.csv, for example, not **.csv")
     root = Path(path.anchor)
     matches = root.glob(str(path.relative_to(root)))
     files = sorted(match for match in matches if match.is_file() and not match.name.startswith("."))
@@ -158,7 +176,7 @@ def _laid_out(place: Path | str, split: str, layout: str | None, header: bool, p
             return read_glue(place, layout, policy)
         if layout == "conll":
             return read_conll(place, policy)
-    rows = _rows(place, header, policy) if isinstance(place, Path) else _named_rows(place, split)
+    rows = _rows(place, header, policy) if isinstance(place, Path) else _named_rows(place, split, layout)
     if layout in LAYOUTS:
         return normalise(rows, layout, policy)
     return read_flat(rows, policy) if layout == "squad" else rows
@@ -179,9 +197,9 @@ def _rows(path: Path, header: bool, policy: RowPolicy) -> Iterator[Record]:
     return READERS[suffix](path, policy)
 
 
-def _named_rows(source: str, split: str) -> Iterator[Record]:
+def _named_rows(source: str, split: str, layout: str | None) -> Iterator[Record]:
     if source.startswith(HUB):
-        return read_hub(source.removeprefix(HUB), split)
+        return read_hub(source.removeprefix(HUB), split, numbers=layout in LAYOUTS)
     name = source.removeprefix(EMBEDDED)
     if name == "areas":
         return embedded.records(split)
@@ -195,18 +213,21 @@ def _require_embedded_text(source: str) -> None:
         raise DataError(f"{source}: no such data; there are {EMBEDDED}text and {EMBEDDED}areas")
 
 
-def _texts(place: Path | str, text_column: str | None, split: str | None) -> Iterator[str]:
+def _texts(place: Path | str, text_column: str | None, split: str | None, notes: list[str]) -> Iterator[str]:
     if isinstance(place, Path) and suffix_of(place) in TEXT:
         return read_documents(place)
     if place == f"{EMBEDDED}text":
         return embedded.texts(split)
-    return _column_texts(place, text_column, split or "train")
+    return _column_texts(place, text_column, split or "train", notes)
 
 
-def _column_texts(place: Path | str, text_column: str | None, split: str) -> Iterator[str]:
+def _column_texts(place: Path | str, text_column: str | None, split: str, notes: list[str]) -> Iterator[str]:
     rows = _read(place, split, None, not _by_number([text_column]), RowPolicy())
     sample = list(itertools.islice(rows, SAMPLE))
-    column = guess_columns(list(sample[0].values), sample, {"text": text_column}).columns["text"]
+    guess = guess_columns(list(sample[0].values), sample, {"text": text_column})
+    if guess.note and guess.note not in notes:
+        notes.append(guess.note)
+    column = guess.columns["text"]
     for row in itertools.chain(sample, rows):
         text = row.values.get(column)
         if text is not None and not isinstance(text, str):

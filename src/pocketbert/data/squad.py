@@ -31,8 +31,12 @@ def read_squad(path: Path, value: Any, policy: RowPolicy) -> Iterator[Record]:
             and question.
     """
     for article in value["data"]:
-        for number, paragraph in enumerate(article["paragraphs"], start=1):
-            place = f"{path} title {article.get('title')!r} paragraph {number}"
+        title, paragraphs = f"{path} title {article.get('title')!r}", article["paragraphs"]
+        if not isinstance(paragraphs, list):
+            policy.fault(f"{title}: 'paragraphs' must be a list")
+            continue
+        for number, paragraph in enumerate(paragraphs, start=1):
+            place = f"{title} paragraph {number}"
             try:
                 context, questions = paragraph["context"], list(paragraph["qas"])
             except (KeyError, TypeError):

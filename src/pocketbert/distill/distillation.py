@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from transformers import PreTrainedModel
@@ -13,7 +14,7 @@ from pocketbert.distill.learning import learn_rows
 from pocketbert.distill.objective import Objective
 from pocketbert.distill.prediction import masked_lm_loss
 from pocketbert.distill.pretrain import masked_lm_evaluator
-from pocketbert.distill.rows import adopt_labels, fingerprints, read_rows
+from pocketbert.distill.rows import fingerprints, read_rows, training_inputs
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.texts import CORPORA, prepare_texts
 from pocketbert.distill.trainer import Job, train
@@ -23,6 +24,7 @@ from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.models.loading import LoadedModel, check_length, load_model, max_positions
 from pocketbert.models.students import BuiltStudent, Carried, build_student
 from pocketbert.recipe import Data, DistillStage, Losses, Student
+from pocketbert.tasks import make_task
 
 MASKED_LM_LOSSES = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
 """The objective of Sanh et al. 2019."""
@@ -82,12 +84,11 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
     losses = options.losses or TASK_LOSSES
     _check_losses(losses, "task")
     prints = fingerprints(data)
-    stage, parents = _open(options, lesson, hash_options(data), *prints.values())
+    stage, parents = _open(options, lesson, training_inputs(data, prints))
     if stage.done:
         return stage.skip(lesson.console)
-    rows = read_rows(data)
-    teacher = load_model(lesson.teacher, rows.task.head)
-    adopt_labels(rows.task, teacher.model.config, lesson.teacher)
+    teacher = load_model(lesson.teacher, make_task(data).head)
+    rows = read_rows(data, teacher)
     pairs = any(example.pair is not None for example in rows.train[:1])
     built = _student(teacher, lesson, options, rows.task.head, rows.task.model_fields(), pairs, losses)
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
@@ -177,6 +178,7 @@ def _student(
     losses: Losses,
 ) -> BuiltStudent:
     if lesson.student.start:
+        torch.manual_seed(options.seed)
         built = _start(lesson.student.start, teacher, head, fields)
     else:
         built = build_student(teacher.model, teacher.source, lesson.student, pairs, options.seed)

@@ -6,7 +6,7 @@ import torch
 from rich.console import Console
 
 from pocketbert.distill.learning import learn_rows
-from pocketbert.distill.rows import fingerprints, read_rows
+from pocketbert.distill.rows import fingerprints, read_rows, training_inputs
 from pocketbert.distill.stage import StageFolder
 from pocketbert.errors import PocketBertError
 from pocketbert.files import hash_text
@@ -47,7 +47,7 @@ def finetune(
         raise PocketBertError("finetune: name the rows of a task (data)")
     parent = Parent(role="start", source=model, weights=hash_weights(model))
     prints = fingerprints(data)
-    key = hash_text("finetune", hash_options(options), hash_options(data), parent.weights, *prints.values())
+    key = hash_text("finetune", hash_options(options), training_inputs(data, prints), parent.weights)
     stage = StageFolder(output, key, replace)
     if stage.done:
         return stage.skip(console)

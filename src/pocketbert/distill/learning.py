@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pocketbert.distill.datasets import EncodedRows
 from pocketbert.distill.objective import Objective
 from pocketbert.distill.prediction import predict
-from pocketbert.distill.rows import TaskRows, targets
+from pocketbert.distill.rows import TaskRows, encode_role, targets
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.trainer import Evaluator, Job, train
 from pocketbert.recipe import Losses, Training
@@ -35,7 +35,7 @@ def learn_rows(
         rows: of the task.
         options: length and rates of the run.
         losses: weights of the objective.
-        stage: where checkpoints go.
+        stage: where checkpoints go; begun when the rows of every role have proved good.
         console: for progress and notes.
         teacher: gives signals, or None.
         temperature: of the soft targets.
@@ -44,17 +44,15 @@ def learn_rows(
         Steps, seconds, precision, best score, and how many rows were truncated.
 
     Raises:
+        DataError: a row is too long, and so are all others of its role or ``too_long`` is ``fail``.
         Interrupted: asked to stop; the state is saved.
     """
+    encoded = encode_role(rows, "train", tokenizer)
+    evaluate = evaluator(rows, tokenizer)
+    # Nothing here reads them, but a row that cannot be used is better found now than after the training.
+    encode_role(rows, "test", tokenizer)
     for note in rows.notes:
         console.print(note, highlight=False)
-    encoded = rows.task.encode(rows.train, tokenizer)
-    if encoded.truncated:
-        console.print(
-            f"truncated {encoded.truncated:,} of {len(rows.train):,} training rows to max_length "
-            f"{rows.task.data.max_length}",
-            highlight=False,
-        )
     objective = Objective(rows.task.name, losses, temperature)
     stage.begin()
     job = Job(
@@ -66,7 +64,7 @@ def learn_rows(
         folder=stage.work,
         teacher=teacher,
         console=console,
-        evaluate=evaluator(rows, tokenizer),
+        evaluate=evaluate,
     )
     return train(job) | {"truncated": encoded.truncated}
 
@@ -74,7 +72,7 @@ def learn_rows(
 def evaluator(rows: TaskRows, tokenizer: PreTrainedTokenizerBase) -> Evaluator:
     """Validation on the held-out rows: every metric, and the mean of the deciding ones as the score."""
     task = rows.task
-    encoded = task.encode(rows.validation, tokenizer)
+    encoded = encode_role(rows, "validation", tokenizer)
     true = targets(encoded.examples)
 
     def evaluate(model: PreTrainedModel) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Running a torch model over encoded rows, for validation and evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,16 +37,16 @@ def run_model(model: PreTrainedModel, features: Sequence[Feature], pad_token_id:
 
     Rows are run sorted by length in batches of a fixed number of tokens, and come back in their own order.
     """
-    model.eval()
     accepted = accepted_inputs(model)
     inputs = [{key: value for key, value in feature.items() if key in accepted} for feature in features]
     logits: list[NDArray[np.float32] | None] = [None] * len(inputs)
-    for rows in batches_by_length([len(item["input_ids"]) for item in inputs]):
-        arrays = collate([inputs[row] for row in rows], pad_token_id)
-        batch = {key: torch.from_numpy(value).to(model.device) for key, value in arrays.items()}
-        for row, values in zip(rows, _logits(model(**batch)), strict=True):
-            length = len(inputs[row]["input_ids"])
-            logits[row] = values[:length] if values.ndim > 1 else values
+    with _evaluating(model):
+        for rows in batches_by_length([len(item["input_ids"]) for item in inputs]):
+            arrays = collate([inputs[row] for row in rows], pad_token_id)
+            batch = {key: torch.from_numpy(value).to(model.device) for key, value in arrays.items()}
+            for row, values in zip(rows, _logits(model(**batch)), strict=True):
+                length = len(inputs[row]["input_ids"])
+                logits[row] = values[:length] if values.ndim > 1 else values
     return [values for values in logits if values is not None]
 
 
@@ -73,20 +74,32 @@ def answer_blocks(
     projection, accepted = Projection(model), accepted_inputs(model)
     answers: list[BlockAnswer] = []
     targets: list[NDArray[np.int64]] = []
-    for start in range(0, len(blocks), batch_size):
-        rows = range(start, min(start + batch_size, len(blocks)))
-        batch = blocks.collate([blocks[Position(0, row)] for row in rows])
-        batch = {key: value.to(model.device) for key, value in batch.items()}
-        masked = batch["labels"] != IGNORED
-        logits = projection(model, model_inputs(batch, accepted), masked).logits.float()
-        labels = batch["labels"][masked]
-        loss = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
-        sizes = masked.sum(dim=1).tolist()
-        parts = (torch.split(values.cpu(), sizes) for values in (logits.argmax(dim=-1), loss, labels))
-        for ids, losses, true in zip(*parts, strict=True):
-            answers.append(BlockAnswer(ids.numpy(), losses.sum().item()))
-            targets.append(true.numpy())
+    with _evaluating(model):
+        for start in range(0, len(blocks), batch_size):
+            rows = range(start, min(start + batch_size, len(blocks)))
+            batch = blocks.collate([blocks[Position(0, row)] for row in rows])
+            batch = {key: value.to(model.device) for key, value in batch.items()}
+            masked = batch["labels"] != IGNORED
+            logits = projection(model, model_inputs(batch, accepted), masked).logits.float()
+            labels = batch["labels"][masked]
+            loss = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+            sizes = masked.sum(dim=1).tolist()
+            parts = (torch.split(values.cpu(), sizes) for values in (logits.argmax(dim=-1), loss, labels))
+            for ids, losses, true in zip(*parts, strict=True):
+                answers.append(BlockAnswer(ids.numpy(), losses.sum().item()))
+                targets.append(true.numpy())
     return answers, targets
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Without dropout inside; a model in training goes back to it."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def _logits(output: Any) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from pocketbert.distill.texts import CORPORA, TextData, prepare_texts
 from pocketbert.distill.trainer import Job, train
 from pocketbert.errors import PocketBertError
 from pocketbert.files import hash_text
-from pocketbert.manifest import Manifest, hash_options
+from pocketbert.manifest import Manifest, hash_options, hash_tokenizer
 from pocketbert.models.loading import load_tokenizer
 from pocketbert.models.scratch import build_bert
 from pocketbert.models.tokenizers import read_tokenizer, train_wordpiece
@@ -50,7 +50,8 @@ def pretrain(
     data = {"corpus": fingerprint(options.corpus)} | (
         {"held_out": fingerprint(options.held_out)} if options.held_out else {}
     )
-    stage = StageFolder(output, hash_text("pretrain", hash_options(options), *data.values()), replace)
+    pieces = hash_tokenizer(options.tokenizer) if options.tokenizer else ""
+    stage = StageFolder(output, hash_text("pretrain", hash_options(options), pieces, *data.values()), replace)
     if stage.done:
         return stage.skip(console)
     with stage.preparing():

@@ -4,17 +4,20 @@ What is selected on is never what is reported: without test rows the validation 
 training rows is held out for choosing the checkpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from pocketbert.data.sources import fingerprint, read_records
 from pocketbert.errors import DataError, ModelError
+from pocketbert.files import hash_text
+from pocketbert.manifest import hash_options
+from pocketbert.models.loading import LoadedModel
 from pocketbert.recipe import Data
 from pocketbert.tasks import make_task
-from pocketbert.tasks.base import Example, Task
+from pocketbert.tasks.base import Encoded, Example, Task
 
 HELD_OUT_SHARE = 0.1
 HELD_OUT_ROWS = 1000
@@ -30,43 +33,47 @@ class TaskRows:
         train: to learn from.
         validation: for choosing the checkpoint.
         test: for the reported numbers.
-        fingerprints: of each source, by role.
-        notes: what was guessed, held out and skipped.
+        notes: what was guessed, held out, skipped and cut.
     """
 
     task: Task
     train: list[Example]
     validation: list[Example]
     test: list[Example]
-    fingerprints: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
-def read_rows(data: Data) -> TaskRows:
+def read_rows(data: Data, teacher: LoadedModel | None = None) -> TaskRows:
     """Read all rows of a task.
+
+    Args:
+        data: the sources, and what is read from them.
+        teacher: trained on the task; its labels are in the order that the targets are to have.
 
     Raises:
         DataError: a source or a row cannot be used; the message says where and why.
+        ModelError: the teacher's labels are not those of the data.
     """
     if not data.train:
         raise DataError("data.train: name the training rows")
     task = make_task(data)
     records = list(_records(data, task, data.train, "train"))[: data.limit]
     task.fit(records)
+    if teacher is not None:
+        # Before any example is read: its target is the place of its label in this order.
+        task.labels = label_order(task, teacher)
     train = task.examples(records)
     validation = _examples(data, task, data.validation, "validation")
     test = _examples(data, task, data.test, "test")
     if data.validation and not data.test:
         test, validation = validation, []
-    notes = list(task.notes)
+    notes = _reading_notes(task)
     if not test:
         train, test = _hold_out(train, "test", notes)
     if not validation:
         train, validation = _hold_out(train, "validation", notes)
-    if task.skipped.count:
-        notes.append(f"skipped {task.skipped.count:,} bad rows, such as: {'; '.join(task.skipped.reasons[:3])}")
     notes.append(f"rows: {len(train):,} train, {len(validation):,} validation, {len(test):,} test")
-    return TaskRows(task, train, validation, test, fingerprints(data), notes)
+    return TaskRows(task, train, validation, test, notes)
 
 
 def read_test_rows(data: Data, labels: list[str] | None) -> TaskRows:
@@ -84,7 +91,40 @@ def read_test_rows(data: Data, labels: list[str] | None) -> TaskRows:
     test = task.examples(records)
     if not test:
         raise DataError(f"{', '.join(sources)}: no row is left to evaluate on")
-    return TaskRows(task, [], [], test, {"test": fingerprint(sources)}, list(task.notes))
+    return TaskRows(task, [], [], test, _reading_notes(task))
+
+
+def encode_role(rows: TaskRows, role: Literal["train", "validation", "test"], tokenizer: Any) -> Encoded:
+    """Encode the rows of a role, and note which of them ``max_length`` left out or cut.
+
+    Args:
+        rows: of the task; get the notes.
+        role: whose rows.
+        tokenizer: a fast one.
+
+    Returns:
+        The features; the examples are those that were not left out.
+
+    Raises:
+        DataError: a row is too long and ``too_long`` is ``fail``, or every row was left out.
+    """
+    examples: list[Example] = getattr(rows, role)
+    encoded = rows.task.encode(examples, tokenizer)
+    limit = rows.task.data.max_length
+    of_rows = f"of {len(examples):,} {'training' if role == 'train' else role} rows"
+    kept = set(map(id, encoded.examples))
+    left_out = [example.where for example in examples if id(example) not in kept]
+    if left_out and not kept:
+        raise DataError(
+            f"{left_out[0]}: too long for max_length {limit}, like every other {of_rows}; raise it, or set "
+            "too_long: truncate"
+        )
+    if left_out:
+        places = "; ".join(left_out[:3])
+        _note(rows, f"skipped {len(left_out):,} {of_rows}, too long for max_length {limit}, such as: {places}")
+    if encoded.truncated:
+        _note(rows, f"truncated {encoded.truncated:,} {of_rows} to max_length {limit}")
+    return encoded
 
 
 def fingerprints(data: Data) -> dict[str, str]:
@@ -93,27 +133,81 @@ def fingerprints(data: Data) -> dict[str, str]:
     return {role: fingerprint(sources) for role, sources in roles.items() if sources}
 
 
-def adopt_labels(task: Task, config: Any, source: str) -> None:
-    """Take over the label order of a model that was trained on the task.
+def training_inputs(data: Data, prints: Mapping[str, str]) -> str:
+    """What a training depends on, for its key: all but named test rows, which nothing learns from or is chosen by.
+
+    Args:
+        data: the data section.
+        prints: its fingerprints by role.
+    """
+    if not data.test:
+        # Some other rows are held out for the test then, so that every source counts.
+        return hash_text(hash_options(data), *prints.values())
+    learnt = data.model_copy(update={"test": []})
+    return hash_text(hash_options(learnt), *(each for role, each in prints.items() if role != "test"))
+
+
+def label_order(task: Task, model: LoadedModel) -> list[str] | None:
+    """The task's labels in the order of a model's logits; None for a task without labels.
+
+    A model that only numbers its labels (``LABEL_0``, …) is taken to have been trained in the task's order.
 
     Raises:
         ModelError: the model's labels are not those of the data.
     """
-    if task.labels is None:
-        return
-    theirs = [config.id2label[number] for number in range(config.num_labels)]
+    if task.labels is None or task.name == "regression":
+        return None
+    theirs = _labels(model)
     if sorted(theirs) == sorted(task.labels):
-        task.labels = theirs
-    elif not (len(theirs) == len(task.labels) and all(label.startswith("LABEL_") for label in theirs)):
+        return theirs
+    if not _only_numbered(theirs):
         raise ModelError(
-            f"{source}: its labels ({', '.join(theirs[:8])}) are not those of the data "
-            f"({', '.join(task.labels[:8])}); finetune it on this data first, or name data.labels in its order"
+            f"{model.source}: its labels ({_first(theirs)}) are not those of the data ({_first(task.labels)}); "
+            "finetune it on this data first, or name data.labels in its order"
         )
+    if len(theirs) != len(task.labels):
+        raise ModelError(
+            f"{model.source}: has {len(theirs)} labels without names, but the data has {len(task.labels)} "
+            f"({_first(task.labels)}); name all of the model's labels in data.labels, in its order"
+        )
+    return task.labels
+
+
+def named_labels(model: LoadedModel) -> list[str] | None:
+    """A model's labels in the order of its logits; None where it only numbers them."""
+    labels = _labels(model)
+    return None if _only_numbered(labels) else labels
 
 
 def targets(examples: Sequence[Example]) -> list[Any]:
     """What each example says is right."""
     return [example.target for example in examples]
+
+
+def _labels(model: LoadedModel) -> list[str]:
+    config = model.model.config
+    return [config.id2label[number] for number in range(config.num_labels)]
+
+
+def _only_numbered(labels: Sequence[str]) -> bool:
+    return all(label.startswith("LABEL_") for label in labels)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
+def _reading_notes(task: Task) -> list[str]:
+    notes = list(task.notes)
+    if task.skipped.count:
+        notes.append(f"skipped {task.skipped.count:,} bad rows, such as: {'; '.join(task.skipped.reasons[:3])}")
+    return notes
+
+
+def _note(rows: TaskRows, note: str) -> None:
+    """Add a note once, though several models may read the same rows."""
+    if note not in rows.notes:
+        rows.notes.append(note)
 
 
 def _examples(data: Data, task: Task, sources: list[str] | None, split: str) -> list[Example]:

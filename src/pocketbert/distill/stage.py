@@ -10,8 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.distill import ranks
 from pocketbert.errors import PocketBertError
-from pocketbert.files import hash_file, write_atomically
-from pocketbert.manifest import Manifest, read_manifest, write_manifest
+from pocketbert.files import write_atomically
+from pocketbert.manifest import Manifest, hash_tokenizer, read_manifest, write_manifest
 
 LOG = "log.jsonl"
 BOARD = "tensorboard"
@@ -23,7 +23,7 @@ class StageFolder:
     Args:
         folder: where the model directory is to be.
         key: hash of all that goes in.
-        replace: make a model anew that was made from other inputs, instead of refusing to.
+        replace: make a model anew that was made (or begun) from other inputs, instead of refusing to.
 
     Attributes:
         done: whether the model is there already.
@@ -43,12 +43,18 @@ class StageFolder:
     def begin(self) -> None:
         """Make the place to work in; a stage does so when its inputs have proved good."""
         with ranks.main_first():
-            mark = self.work / "key"
-            if mark.is_file() and mark.read_text(encoding="ascii") != self.key:
+            if self._work_of_others():
                 # Checkpoints of other inputs or options are of no use to this run.
                 shutil.rmtree(self.work)
-            if not mark.is_file():
-                write_atomically(mark, self.key)
+            if not self._mark.is_file():
+                write_atomically(self._mark, self.key)
+
+    @property
+    def _mark(self) -> Path:
+        return self.work / "key"
+
+    def _work_of_others(self) -> bool:
+        return self._mark.is_file() and self._mark.read_text(encoding="ascii") != self.key
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
@@ -73,6 +79,11 @@ class StageFolder:
         if manifest and not done and not replace:
             raise PocketBertError(
                 f"{folder}: holds a model made from other inputs or options; name another output or delete it"
+            )
+        if self._work_of_others() and any(self.work.glob("checkpoint-*")) and not replace:
+            raise PocketBertError(
+                f"{folder}: holds an unfinished run of other inputs or options; run it with those to go on, or delete "
+                "the folder to start afresh"
             )
         if not manifest and folder.is_dir() and any(folder.iterdir()) and not self.work.is_dir():
             raise PocketBertError(f"{folder}: is not empty and not from PocketBERT; name another output")
@@ -114,12 +125,6 @@ class StageFolder:
         if (self.work / BOARD).exists():
             shutil.rmtree(self.folder / BOARD, ignore_errors=True)
             shutil.copytree(self.work / BOARD, self.folder / BOARD)
-        manifest.tokenizer = hash_tokenizer(self.folder)
+        manifest.tokenizer = hash_tokenizer(str(self.folder))
         write_manifest(self.folder, manifest)
         shutil.rmtree(self.work)
-
-
-def hash_tokenizer(folder: Path) -> str:
-    """SHA-256 of a model directory's tokenizer."""
-    path = folder / "tokenizer.json"
-    return hash_file(path) if path.is_file() else ""

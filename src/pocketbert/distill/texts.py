@@ -62,19 +62,36 @@ def prepare_texts(
         console: for progress.
 
     Raises:
-        DataError: the text fills too few blocks.
+        DataError: the text, or the held-out text, fills too few blocks.
     """
     corpus = open_corpus(sources, tokenizer, corpora, console)
-    check_corpus = open_corpus(held_out, tokenizer, corpora, console) if held_out else corpus
-    blocks = corpus.blocks(block)
-    kept_back = 0 if held_out else min(HELD_OUT_BLOCKS, max(1, round(blocks * HELD_OUT_SHARE)))
-    if blocks - kept_back < 1:
-        raise DataError(f"{', '.join(sources)}: {corpus.tokens} tokens fill {blocks} blocks of {block}; give more text")
+    # Without other text one of its own blocks, or more, is held out.
+    blocks = count_blocks(corpus, block, sources, least=1 if held_out else 2)
+    if held_out:
+        check_corpus = open_corpus(held_out, tokenizer, corpora, console)
+        last = count_blocks(check_corpus, block, held_out)
+        kept_back, checked = 0, min(HELD_OUT_BLOCKS, last)
+    else:
+        check_corpus, last = corpus, blocks
+        kept_back = checked = min(HELD_OUT_BLOCKS, max(1, round(blocks * HELD_OUT_SHARE)))
     train = MaskedBlocks(corpus, tokenizer, masking, block, seed, range(blocks - kept_back))
-    last = check_corpus.blocks(block)
-    first = last - (kept_back or min(HELD_OUT_BLOCKS, last))
-    check = MaskedBlocks(check_corpus, tokenizer, masking, block, seed, range(first, last))
+    check = MaskedBlocks(check_corpus, tokenizer, masking, block, seed, range(last - checked, last))
     return TextData(train, check, corpus.tokens, corpus.documents)
+
+
+def count_blocks(corpus: Corpus, block: int, sources: list[str], least: int = 1) -> int:
+    """How many full blocks of ``block`` tokens a corpus fills.
+
+    Raises:
+        DataError: fewer than ``least``; the message names the sources.
+    """
+    blocks = corpus.blocks(block)
+    if blocks < least:
+        raise DataError(
+            f"{', '.join(sources)}: {corpus.tokens:,} tokens fill {blocks} blocks of {block}; give more text, "
+            f"at least {least} must be full"
+        )
+    return blocks
 
 
 def open_corpus(sources: list[str], tokenizer: Any, corpora: Path, console: Console) -> Corpus:
@@ -88,7 +105,10 @@ def _build_once(sources: list[str], tokenizer: Any, folder: Path, key: str, cons
     if read_index(folder).get("complete") and read_index(folder)["key"] == key:
         return Corpus(folder)
     # Reading is a hundred times faster than tokenising: a first pass tells how long the second will take.
-    total = sum(map(len, read_texts(sources)))
+    notes: list[str] = []
+    total = sum(map(len, read_texts(sources, notes=notes)))
+    for note in notes:
+        console.print(note, highlight=False)
     with _bar(console) as bar:
         task = bar.add_task("tokenising", total=total, detail="")
 

@@ -202,7 +202,8 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
                 f"{self.job.title}: the {'gradient' if loss_is else 'loss'} is not finite at step "
                 f"{self.state.global_step + 1}. Rows of the batch: "
                 f"{self.job.data.describe(rows)}. Last good checkpoint: {good or 'none yet'}. "
-                "Lower learning_rate, set precision: fp32, or look at these rows; then run again to go on."
+                "Look at these rows. The same command goes on from there; a lower learning_rate, or precision: fp32, "
+                "makes another run, which starts afresh."
             )
 
     def _gradient_norm(self) -> Tensor:

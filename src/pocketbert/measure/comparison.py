@@ -5,11 +5,10 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from pocketbert.errors import PocketBertError
 from pocketbert.files import write_atomically
 from pocketbert.machine import Machine
 from pocketbert.measure.results import (
@@ -23,6 +22,7 @@ from pocketbert.measure.results import (
     TaskComparison,
 )
 from pocketbert.recipe import Gates
+from pocketbert.tasks.masked_lm import NAME as MASKED_LM
 
 DEMONSTRATION = (
     "This is a demonstration: a tiny teacher, trained in minutes on English that comes with Python. "
@@ -70,13 +70,12 @@ class Provenance(Result):
     """Where the numbers came from.
 
     Attributes:
-        recipe: as resolved, with every default.
+        recipe: as resolved; what it leaves out is not listed.
         manifests: of the model directories, by role or stage.
         data: fingerprints of what was read, by name.
         machine: that ran it.
         seeds: of training and bootstrap, by name.
         seconds: the whole run took.
-        command: that repeats it.
     """
 
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -85,7 +84,6 @@ class Provenance(Result):
     machine: Machine | None = None
     seeds: dict[str, int] = Field(default_factory=dict)
     seconds: float | None = None
-    command: str | None = None
 
 
 class Report(Result):
@@ -114,14 +112,19 @@ class Report(Result):
     provenance: Provenance = Provenance()
 
     @property
+    def judged(self) -> list[TaskComparison]:
+        """The tasks that promises and gates are about: hidden tokens are a means, where there is another task."""
+        return [task for task in self.tasks if task.task != MASKED_LM] or self.tasks
+
+    @property
     def kept(self) -> Ratio:
-        """Mean share of the teacher's score over tasks."""
-        return average(self.tasks, lambda task: task.kept)
+        """Mean share of the teacher's score over the judged tasks."""
+        return average(self.judged, lambda task: task.kept)
 
     @property
     def kept_above_majority(self) -> Ratio:
         """The same above the majority class."""
-        return average(self.tasks, lambda task: task.kept_above_majority)
+        return average(self.judged, lambda task: task.kept_above_majority)
 
     @property
     def smaller(self) -> float | None:
@@ -137,20 +140,6 @@ class Report(Result):
     def to_json(self, path: Path) -> None:
         """Write the report; a killed write leaves the old file."""
         write_atomically(path, self.model_dump_json(indent=2) + "\n")
-
-    @classmethod
-    def from_json(cls, path: Path) -> Self:
-        """Read a report back.
-
-        Raises:
-            PocketBertError: the file is missing or is no report.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise PocketBertError(f"{path}: no such report; `pocketbert run` writes report.json") from None
-        except ValidationError as error:
-            raise PocketBertError(f"{path}: not a report of this version: {error}") from None
 
 
 def average(tasks: Sequence[TaskComparison], pick: Callable[[TaskComparison], Ratio]) -> Ratio:

@@ -1,6 +1,6 @@
 """Models on held-out rows: one alone, or teacher against student with the baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,18 +9,26 @@ from rich.console import Console
 
 from pocketbert.data.sources import fingerprint
 from pocketbert.distill.prediction import run_model
-from pocketbert.distill.rows import TaskRows, read_rows, read_test_rows, targets
-from pocketbert.errors import DataError, ModelError
+from pocketbert.distill.rows import (
+    TaskRows,
+    encode_role,
+    label_order,
+    named_labels,
+    read_rows,
+    read_test_rows,
+    targets,
+)
+from pocketbert.errors import DataError
 from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options, hash_weights
 from pocketbert.measure.language import evaluate_masked_lm
 from pocketbert.measure.results import Comparison, Evaluation, Interval, Role
 from pocketbert.measure.scores import compare_predictions, draw_scores
 from pocketbert.measure.speed import Runnable, measure_size, measure_speed
-from pocketbert.models.loading import LoadedModel, load_model, local_folder
+from pocketbert.models.loading import LoadedModel, load_for_use, local_folder
 from pocketbert.recipe import Data
 from pocketbert.tasks import make_task
-from pocketbert.tasks.base import Encoded, Task
+from pocketbert.tasks.base import Encoded, Example, Task
 
 SPEED_SECONDS = 20.0
 
@@ -55,10 +63,11 @@ def evaluate(
         return evaluate_masked_lm(model, data, console or Console(stderr=True), resamples, seed)
     loaded = _load(model, data)
     rows = _rows(data, loaded)
-    answers = _answer(loaded, rows.task, rows)
-    true = targets(rows.test)
+    answers = _answer(loaded, rows)
+    examples = answers.encoded.examples
+    true = targets(examples)
     scores = rows.task.score(answers.predictions, true)
-    majority = rows.task.majority(targets(rows.train or rows.test), rows.test)
+    majority = rows.task.majority(targets(rows.train or examples), examples)
     draws = draw_scores({"student": rows.task.scorer(answers.predictions, true)}, len(true), resamples, seed)
     low, high = np.quantile(draws["student"], [0.025, 0.975])
     return Evaluation(
@@ -96,15 +105,16 @@ def compare(models: Mapping[Role, str], data: Data, name: str | None = None, see
     """
     loaded = {role: _load(model, data) for role, model in models.items()}
     rows = _rows(data, loaded["teacher"])
-    answers = {role: _answer(model, rows.task, rows) for role, model in loaded.items()}
+    answers = {role: _answer(model, rows) for role, model in loaded.items()}
+    examples = _shared_examples(list(answers.values()))
     predictions = {role: answer.predictions for role, answer in answers.items()}
     quality = compare_predictions(
         rows.task,
-        targets(rows.test),
+        targets(examples),
         predictions["teacher"],
         predictions["student"],
         predictions.get("without_teacher"),
-        rows.task.majority(targets(rows.train or rows.test), rows.test),
+        rows.task.majority(targets(rows.train or examples), examples),
         seed=seed,
         name=name,
     )
@@ -119,44 +129,52 @@ def compare(models: Mapping[Role, str], data: Data, name: str | None = None, see
 
 
 def _load(model: str, data: Data) -> LoadedModel:
-    return load_model(model, make_task(data).head)
+    return load_for_use(model, make_task(data).head)
 
 
 def _rows(data: Data, loaded: LoadedModel) -> TaskRows:
     if data.train:
         return read_rows(data)
-    config = loaded.model.config
-    labels = [config.id2label[number] for number in range(config.num_labels)]
-    named = not all(label.startswith("LABEL_") for label in labels)
-    return read_test_rows(data, labels if named else None)
+    return read_test_rows(data, named_labels(loaded))
 
 
-def _answer(loaded: LoadedModel, task: Task, rows: TaskRows) -> _Answers:
-    encoded = task.encode(rows.test, loaded.tokenizer)
+def _answer(loaded: LoadedModel, rows: TaskRows) -> _Answers:
+    encoded = encode_role(rows, "test", loaded.tokenizer)
     logits = run_model(loaded.model, encoded.features, loaded.tokenizer.pad_token_id)
-    return _Answers(loaded, encoded, task.decode(_in_task_order(logits, task, loaded), encoded))
+    return _Answers(loaded, encoded, rows.task.decode(_in_task_order(logits, rows.task, loaded), encoded))
+
+
+def _shared_examples(answers: Sequence[_Answers]) -> list[Example]:
+    """The examples that the models answered, which are the same for all.
+
+    Raises:
+        DataError: a row is too long for one tokenizer and not for another, and was left out.
+    """
+    first, *others = answers
+    for other in others:
+        if _places(other) != _places(first):
+            raise DataError(
+                f"{first.loaded.source} and {other.loaded.source} have different tokenizers, so that too_long: skip "
+                "leaves them different rows; set too_long: truncate, or raise max_length"
+            )
+    return first.encoded.examples
+
+
+def _places(answers: _Answers) -> list[str]:
+    return [example.where for example in answers.encoded.examples]
 
 
 def _in_task_order(logits: list[Any], task: Task, loaded: LoadedModel) -> list[Any]:
     """Columns of the logits in the order of the task's labels, whatever order the model was trained with."""
-    if task.labels is None or task.name == "regression":
+    theirs = label_order(task, loaded)
+    if task.labels is None or theirs is None or theirs == task.labels:
         return logits
-    config = loaded.model.config
-    theirs = [config.id2label[number] for number in range(config.num_labels)]
-    if theirs == task.labels or all(label.startswith("LABEL_") for label in theirs):
-        return logits
-    if sorted(theirs) != sorted(task.labels):
-        raise ModelError(
-            f"{loaded.source}: its labels ({', '.join(theirs[:8])}) are not those of the data "
-            f"({', '.join(task.labels[:8])})"
-        )
     columns = [theirs.index(label) for label in task.labels]
     return [row[..., columns] for row in logits]
 
 
 def _runnable(answers: _Answers) -> Runnable:
-    features = [
-        {key: value for key, value in feature.items() if key in answers.loaded.tokenizer.model_input_names}
-        for feature in answers.encoded.features
-    ]
+    """The model and the first window of each example: what tokenizers that differ have in common."""
+    _, first = np.unique(answers.encoded.example_of, return_index=True)
+    features = [answers.encoded.features[window] for window in first]
     return Runnable.from_module(answers.loaded.model, features, answers.loaded.tokenizer.pad_token_id)

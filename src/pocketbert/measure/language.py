@@ -12,13 +12,13 @@ from pocketbert.data.order import Position
 from pocketbert.data.sources import fingerprint
 from pocketbert.distill.datasets import MaskedBlocks
 from pocketbert.distill.prediction import answer_blocks
-from pocketbert.distill.texts import open_corpus, prepare_texts
+from pocketbert.distill.texts import count_blocks, open_corpus, prepare_texts
 from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options, hash_weights
 from pocketbert.measure.results import Comparison, Evaluation, Interval, Role
 from pocketbert.measure.scores import compare_predictions, draw_scores
 from pocketbert.measure.speed import Runnable, measure_size, measure_speed
-from pocketbert.models.loading import LoadedModel, check_length, load_model, local_folder
+from pocketbert.models.loading import LoadedModel, check_length, load_for_use, local_folder
 from pocketbert.recipe import Data, DistillStage, Masking
 from pocketbert.tasks.masked_lm import NAME, MaskedTokens
 
@@ -40,11 +40,12 @@ def evaluate_masked_lm(model: str, data: Data, console: Console, resamples: int 
     Raises:
         PocketBertError: the model has no such head, or the text fills no block.
     """
-    loaded = load_model(model, "MaskedLM")
+    loaded = load_for_use(model, "MaskedLM")
     check_length(loaded.model, data.max_length, model)
     sources = data.test or data.validation or []
     with tempfile.TemporaryDirectory() as folder:
         corpus = open_corpus(sources, loaded.tokenizer, Path(folder), console)
+        count_blocks(corpus, data.max_length, sources)
         blocks = MaskedBlocks(corpus, loaded.tokenizer, Masking(), data.max_length, seed)
         answers, targets = answer_blocks(loaded.model, blocks, BATCH)
     scoring = MaskedTokens()
@@ -83,7 +84,7 @@ def compare_masked_lm(
         console: for progress.
         name: of the comparison, for people.
     """
-    loaded = {role: load_model(model, "MaskedLM") for role, model in models.items()}
+    loaded = {role: load_for_use(model, "MaskedLM") for role, model in models.items()}
     texts = prepare_texts(
         options.corpus or [],
         options.held_out,

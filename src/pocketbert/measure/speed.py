@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from pocketbert.errors import ModelError
 from pocketbert.measure.results import Size, Speed, Spread, Timing
+from pocketbert.models.projection import accepted_inputs
 from pocketbert.tasks.base import Feature, collate
 
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 _TEXTS = 32
@@ -36,7 +36,7 @@ class Runnable:
 
     Attributes:
         forward: takes tensors of shape (batch, tokens) by keyword.
-        features: encoded rows, the same rows in the same order for every model that is compared.
+        features: inputs that ``forward`` takes, of the same rows in the same order for every model compared.
         pad_token_id: what fills short rows.
         device: where the tensors go.
         precision: type of the weights, as it will be reported.
@@ -50,10 +50,12 @@ class Runnable:
 
     @classmethod
     def from_module(cls, module: nn.Module, features: Sequence[Feature], pad_token_id: int) -> Self:
-        """Take device and precision from a module, which is put in evaluation mode."""
+        """Take device, precision and the names of inputs from a module, which is put in evaluation mode."""
         weight = next(module.parameters())
         precision = _PRECISIONS.get(weight.dtype, str(weight.dtype))
-        return cls(module.eval(), features, pad_token_id, str(weight.device), precision)
+        accepted = accepted_inputs(module)
+        inputs = [{key: value for key, value in feature.items() if key in accepted} for feature in features]
+        return cls(module.eval(), inputs, pad_token_id, str(weight.device), precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,7 @@ def _make_batches(run: Runnable, batch_size: int, wanted: int) -> list[_Batch]:
 
 
 def _make_batch(run: Runnable, features: Sequence[Feature]) -> _Batch:
-    inputs = [{key: feature[key] for key in _INPUTS if key in feature} for feature in features]
-    arrays = collate(inputs, run.pad_token_id)
+    arrays = collate(features, run.pad_token_id)
     return _Batch(
         inputs={key: torch.from_numpy(array).to(run.device) for key, array in arrays.items()},
         texts=len(features),

@@ -120,19 +120,20 @@ def describe_gate(gate: GateResult) -> str:
 def _promise_kept(report: Report) -> Promise | None:
     if not report.tasks:
         return None
-    names = {task.name for task in report.tasks}
+    tasks = report.judged
+    names = {task.name for task in tasks}
     kept = report.kept
     value = "no value" if kept.value is None else percent(kept.value)
     meaning = "of the teacher's score"
     if len(names) > 1:
         meaning += f", mean of {len(names)} tasks"
-    elif len(report.tasks) > 1:
-        meaning += f", mean of {len(report.tasks)} runs"
+    elif len(tasks) > 1:
+        meaning += f", mean of {len(tasks)} runs"
     details = [f"95 % interval {percent_range(kept.interval)}"] if kept.interval else []
     details += [kept.reason] if kept.reason else []
     details.append(f"above the majority class {describe_ratio(report.kept_above_majority)}")
     if len(names) == 1:
-        details += [describe_agreement(task) for task in report.tasks]
+        details += [describe_agreement(task) for task in tasks]
     return Promise("kept", value, meaning, details)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from safetensors import SafetensorError
@@ -76,6 +77,17 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
         )
     check_tokenizer(model, tokenizer, source)
     return LoadedModel(model.eval(), tokenizer, source, new)
+
+
+def load_for_use(source: str, head: str) -> LoadedModel:
+    """Load a trained model to where it answers fastest: the GPU where there is one, else the CPU.
+
+    Raises:
+        ModelError: as :func:`load_model`.
+    """
+    loaded = load_model(source, head)
+    loaded.model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    return loaded
 
 
 def local_folder(source: str) -> Path:

@@ -22,5 +22,8 @@ def make_task(data: Data) -> Task:
         PocketBertError: the task has no rows, or layout or metric do not fit it.
     """
     if data.task not in TASKS:
-        raise PocketBertError(f"data.task: {data.task} is learnt from text, not rows; name `text` in the stage")
+        raise PocketBertError(
+            f"data.task: {data.task} has text instead of rows: name it as `corpus` of pretrain or distill; "
+            "evaluate alone takes it as data"
+        )
     return TASKS[data.task](data)

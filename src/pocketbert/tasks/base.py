@@ -1,7 +1,7 @@
 """What every task type answers: which columns, how rows become features, and how answers are scored."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -14,8 +14,8 @@ from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Data
 
 Feature = dict[str, Any]
-"""One model input: ``input_ids`` and friends as lists with a value per token, and ``labels`` where the row
-has a target: such a list for tokens, else a number or an array."""
+"""One model input: ``input_ids`` and friends as lists with a value per token, and ``labels``: such a list for
+tokens, else a number or an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Example:
     Attributes:
         text: the text; the words of a token-classification row; the question of question answering.
         pair: the second text, the context of question answering, or None.
-        target: what the row says is right, in the task's own form; None where it says nothing.
+        target: what the row says is right, in the task's own form.
         where: file and row, for error messages.
     """
 
@@ -96,6 +96,7 @@ class Task(ABC):
         metrics: names a recipe may choose to decide by.
         usual: the metrics that decide where neither recipe nor layout says.
         columns: the column of each role (text, pair, label, …), once rows were seen.
+        classes: by column the names of its classes in order, where the source of the rows declares them.
         labels: label names in the order of the logits; None where there are none, or before they are known.
         layout: the published layout of the rows, where the recipe names one of GLUE's.
         skipped: rows left out so far.
@@ -113,6 +114,7 @@ class Task(ABC):
         labels = data.labels or (self.layout and self.layout.labels)
         self.labels: list[str] | None = list(labels) if labels else None
         self.columns: dict[str, str] = {}
+        self.classes: Mapping[str, Sequence[str]] = {}
         self.skipped = Skipped()
         self.notes: list[str] = []
         self.check_choices()
@@ -139,12 +141,11 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def examples(self, records: Iterable[Record], labelled: bool = True) -> list[Example]:
-        """Understand rows, under the policies ``on_error`` of the data section.
+    def examples(self, records: Iterable[Record]) -> list[Example]:
+        """Understand rows, under the policy ``on_error`` of the data section.
 
         Args:
-            records: rows as read.
-            labelled: whether every row must have a target.
+            records: rows as read; every one must have a target.
 
         Raises:
             DataError: a row is wrong and ``on_error`` is ``fail``; the message starts with its place.

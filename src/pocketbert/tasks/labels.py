@@ -27,7 +27,7 @@ def order_labels(names: Iterable[str]) -> list[str]:
 
 
 def collect_labels(task: Task, records: Iterable[Record], read: Callable[[Record], Iterable[str]]) -> list[str]:
-    """The labels that training rows have, in order.
+    """The labels that the source of the training rows declares, else those that the rows have, in order.
 
     Args:
         task: its ``on_error`` says what a bad row does; a label left out is put into its notes.
@@ -37,6 +37,8 @@ def collect_labels(task: Task, records: Iterable[Record], read: Callable[[Record
     Raises:
         DataError: a row is wrong or a label has one example, and ``on_error`` is ``fail``; or none is left.
     """
+    if declared := task.classes.get(task.columns["label"]):
+        return list(declared)
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     for names, where in readable(task, records, lambda record: (list(read(record)), record.where)):

@@ -49,25 +49,21 @@ class QuestionAnswering(Task):
             DataError: a column is missing or cannot be guessed, or a row is wrong.
         """
         records = find_columns(self, records, ("question", "context", "answers"))
-        for example in readable(self, records, lambda record: self._read(record, labelled=True)):
+        for example in readable(self, records, self._read):
             self.unanswerable |= not example.target
 
-    def examples(self, records: Iterable[Record], labelled: bool = True) -> list[Example]:
+    def examples(self, records: Iterable[Record]) -> list[Example]:
         """Understand rows; see :class:`~pocketbert.tasks.base.Task`."""
-        records = find_columns(
-            self, records, ("question", "context", "answers"), optional=() if labelled else ("answers",)
-        )
-        examples = read_rows(self, records, lambda record: self._read(record, labelled))
-        self.unanswerable |= any(example.target == [] for example in examples)
+        records = find_columns(self, records, ("question", "context", "answers"))
+        examples = read_rows(self, records, self._read)
+        self.unanswerable |= any(not example.target for example in examples)
         return examples
 
-    def _read(self, record: Record, labelled: bool) -> Example:
+    def _read(self, record: Record) -> Example:
         question = text_cell(record, self.columns["question"])
         context = text_cell(record, self.columns["context"])
-        target = None
-        if labelled or record.values.get(self.columns.get("answers", "")) is not None:
-            column = self.columns["answers"]
-            target = read_answers(cell(record, column), context, record.where, column)
+        column = self.columns["answers"]
+        target = read_answers(cell(record, column), context, record.where, column)
         return Example(question, context, target, record.where)
 
     def encode(self, examples: Sequence[Example], tokenizer: Any) -> Encoded:
@@ -118,9 +114,8 @@ class QuestionAnswering(Task):
             places = context_places(batch.encodings[window], tokenizer.cls_token_id)
             feature = model_inputs(batch, window, tokenizer)
             target = examples[number].target
-            if target is not None:
-                found = answer_tokens(places, target[0].start, target[0].end) if target else None
-                feature["labels"] = np.array(found or [classifier_position(places)] * 2, dtype=np.int64)
+            found = answer_tokens(places, target[0].start, target[0].end) if target else None
+            feature["labels"] = np.array(found or [classifier_position(places)] * 2, dtype=np.int64)
             encoded.features.append(feature)
             encoded.places.append(places)
             encoded.example_of.append(offset + number)

@@ -63,7 +63,7 @@ def find_columns(
     """Settle which column holds what, once for all rows of the task, by the first of them.
 
     Args:
-        task: gets the columns, and a note of what was guessed.
+        task: gets the columns, their classes, and a note of what was guessed.
         records: rows as read.
         roles: what the task looks for, such as ``text``.
         optional: roles that the rows may lack.
@@ -83,6 +83,7 @@ def find_columns(
     if sample and wanted:
         guess = guess_columns(names, sample, wanted, optional)
         task.columns |= guess.columns
+        task.classes = sample[0].classes or {}
         task.notes.extend([guess.note] if guess.note else [])
     return chain(sample, rows)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pocketbert.data.records import Record
 from pocketbert.errors import DataError, ModelError
 from pocketbert.tasks.base import Encoded, Example, Task
-from pocketbert.tasks.rows import find_columns, is_empty, read_rows, text_cell
+from pocketbert.tasks.rows import find_columns, read_rows, text_cell
 
 CHUNK = 2048
 """Texts for one call of the tokenizer: enough to keep its threads busy, few enough for little memory."""
@@ -33,20 +33,17 @@ class TextTask(Task):
     def predict(self, logits: NDArray[np.float32]) -> Any:
         """The prediction of one text from its logits (labels,)."""
 
-    def examples(self, records: Iterable[Record], labelled: bool = True) -> list[Example]:
+    def examples(self, records: Iterable[Record]) -> list[Example]:
         """Understand rows; see :class:`~pocketbert.tasks.base.Task`."""
-        records = self.find_columns(records, labelled)
-        return read_rows(self, records, lambda record: self._read(record, labelled))
+        return read_rows(self, self.find_columns(records), self._read)
 
-    def find_columns(self, records: Iterable[Record], labelled: bool = True) -> Iterator[Record]:
+    def find_columns(self, records: Iterable[Record]) -> Iterator[Record]:
         """Settle the columns; see :func:`~pocketbert.tasks.rows.find_columns`."""
-        optional = ("pair",) if labelled else ("pair", "label")
-        return find_columns(self, records, ("text", "pair", "label"), optional)
+        return find_columns(self, records, ("text", "pair", "label"), optional=("pair",))
 
-    def _read(self, record: Record, labelled: bool) -> Example:
+    def _read(self, record: Record) -> Example:
         pair = text_cell(record, self.columns["pair"]) if "pair" in self.columns else None
-        has_label = labelled or not is_empty(record.values.get(self.columns.get("label", "")))
-        target = self.read_target(record) if has_label else None
+        target = self.read_target(record)
         return Example(text_cell(record, self.columns["text"]), pair, target, record.where)
 
     def encode(self, examples: Sequence[Example], tokenizer: Any) -> Encoded:
@@ -60,9 +57,7 @@ class TextTask(Task):
                 cut = bool(batch.encodings[row].overflowing)
                 if cut and not may_cut(self, example):
                     continue
-                feature = model_inputs(batch, row, tokenizer)
-                if example.target is not None:
-                    feature["labels"] = example.target
+                feature = model_inputs(batch, row, tokenizer) | {"labels": example.target}
                 add_example(encoded, example, feature, cut)
         return encoded
 

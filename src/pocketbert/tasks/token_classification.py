@@ -48,30 +48,28 @@ class TokenClassification(Task):
             DataError: a column is missing or cannot be guessed, a row is wrong, or schemes are mixed.
         """
         records = find_columns(self, records, ("tokens", "tags"))
-        examples = list(readable(self, records, lambda record: self._read(record, labelled=True)))
+        examples = list(readable(self, records, self._read))
         self._learn_scheme(examples)
         if self.labels is None:
-            converted = (self._converted(example).target for example in examples)
-            self.labels = tags.order_tags(chain.from_iterable(converted))
+            found = set(chain.from_iterable(self._converted(example).target for example in examples))
+            declared = self.classes.get(self.columns["tags"], ())
+            self.labels = list(declared) if found <= set(declared) else tags.order_tags(found)
         if self.scheme == "plain" and tags.OUTSIDE not in self.labels:
             self.usual = ("accuracy",)  # where every word has a tag, spans say little
 
-    def examples(self, records: Iterable[Record], labelled: bool = True) -> list[Example]:
+    def examples(self, records: Iterable[Record]) -> list[Example]:
         """Understand rows; see :class:`~pocketbert.tasks.base.Task`."""
-        records = find_columns(self, records, ("tokens", "tags"), optional=() if labelled else ("tags",))
-        examples = read_rows(self, records, lambda record: self._read(record, labelled))
-        tagged = [example for example in examples if example.target is not None]
-        if self.scheme is None and tagged:
-            self._learn_scheme(tagged)
+        examples = read_rows(self, find_columns(self, records, ("tokens", "tags")), self._read)
+        if self.scheme is None and examples:
+            self._learn_scheme(examples)
         return read_rows(self, examples, self._check)
 
-    def _read(self, record: Record, labelled: bool) -> Example:
+    def _read(self, record: Record) -> Example:
         column = self.columns["tokens"]
         words = words_cell(record, column)
         if odd := [word for word in words if not isinstance(word, str)]:
             raise DataError(f"{record.where}: column {column!r} has {odd[0]!r}, which is no word; {REMEDY}")
-        has_tags = labelled or record.values.get(self.columns.get("tags", "")) is not None
-        return Example(words, None, self._read_tags(record, len(words)) if has_tags else None, record.where)
+        return Example(words, None, self._read_tags(record, len(words)), record.where)
 
     def _read_tags(self, record: Record, words: int) -> list[str]:
         found = words_cell(record, self.columns["tags"])
@@ -99,8 +97,6 @@ class TokenClassification(Task):
 
     def _check(self, example: Example) -> Example:
         """Turn tags into the target scheme; a tag is known when its type is, whatever its prefix."""
-        if example.target is None:
-            return example
         example = self._converted(example)
         labels = known_labels(self)
         if unknown := tags.unknown_tags(example.target, labels, self._target_scheme):
@@ -125,9 +121,7 @@ class TokenClassification(Task):
                     continue
                 places = first_tokens(batch.word_ids(row), len(example.text))
                 feature = model_inputs(batch, row, tokenizer)
-                if example.target is not None:
-                    tokens = len(feature["input_ids"])
-                    feature["labels"] = _token_labels(example.target, places, tokens, index)
+                feature["labels"] = _token_labels(example.target, places, len(feature["input_ids"]), index)
                 add_example(encoded, example, feature, cut)
                 encoded.places.append(places)
         return encoded

@@ -1,0 +1,55 @@
+"""Text that fills blocks, and text that does not."""
+
+import io
+import json
+
+import jobs
+import pytest
+from rich.console import Console
+
+import tiny
+from pocketbert.distill.texts import open_corpus, prepare_texts
+from pocketbert.errors import DataError
+from pocketbert.recipe import Masking
+
+TOKENIZER = tiny.make_tokenizer("bert")
+
+
+def prepare(tmp_path, documents, held_out=None, block=16):
+    sources = [str(tiny.write_text(tmp_path / "text.txt", documents))]
+    checks = None if held_out is None else [str(tiny.write_text(tmp_path / "held-out.txt", held_out, seed=1))]
+    return prepare_texts(sources, checks, TOKENIZER, Masking(), block, 0, tmp_path / "corpora", jobs.QUIET)
+
+
+@pytest.mark.parametrize(("documents", "held_out", "message"), [
+    (1, None, r"text\.txt: \d+ tokens fill 0 blocks of 48; give more text, at least 2 must be full"),
+    (1, 40, r"text\.txt: \d+ tokens fill 0 blocks of 48; give more text, at least 1 must be full"),
+    (40, 1, r"held-out\.txt: \d+ tokens fill 0 blocks of 48; give more text, at least 1 must be full"),
+])  # fmt: skip
+def test_text_that_fills_no_block_is_refused_by_name(tmp_path, documents, held_out, message):
+    with pytest.raises(DataError, match=message):
+        prepare(tmp_path, documents, held_out, block=48)
+
+
+def test_two_blocks_are_enough(tmp_path):
+    tokens = prepare(tmp_path, 8).tokens
+    texts = prepare(tmp_path, 8, block=tokens // 2 + 2)
+    assert (len(texts.train), len(texts.validation)) == (1, 1)
+    with pytest.raises(DataError, match="fill 1 blocks"):
+        prepare(tmp_path, 8, block=tokens // 2 + 3)
+
+
+def test_held_out_text_leaves_every_block_to_learn_from(tmp_path):
+    texts = prepare(tmp_path, 40, held_out=10)
+    assert texts.train.corpus.folder != texts.validation.corpus.folder
+    assert len(texts.train) == texts.train.corpus.blocks(16)
+    assert len(texts.validation) == texts.validation.corpus.blocks(16)
+
+
+def test_a_guessed_text_column_is_told_when_the_text_is_tokenised(tmp_path):
+    rows = [{"id": "x", "review": "the fine cat"}, {"id": "y", "review": "a dull dog"}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    console = Console(file=io.StringIO())
+    corpus = open_corpus([str(tmp_path / "a.jsonl")], TOKENIZER, tmp_path / "corpora", console)
+    assert corpus.documents == 2
+    assert "guessed columns: text='review'" in console.file.getvalue().splitlines()

@@ -1,0 +1,110 @@
+"""Models on held-out rows: which rows count, in whose order of labels, and what is timed."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+import tiny
+from pocketbert.errors import DataError, ModelError
+from pocketbert.measure import evaluation
+from pocketbert.measure.evaluation import compare, evaluate
+from pocketbert.recipe import Data
+from pocketbert.tasks import make_task
+from pocketbert.tasks.base import Example
+
+QUIET = Console(quiet=True)
+LONG = 4
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    """Time both models for a moment only."""
+    monkeypatch.setattr(evaluation, "SPEED_SECONDS", 0.05)
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    """Forty rows, of which four are too long for 44 tokens."""
+    path = tiny.write_reviews(tmp_path / "test.csv", 40)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for row in range(1, 1 + LONG):
+        lines[row] = "the cat saw " * 15 + lines[row]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [str(path)]
+
+
+def make(tmp_path, name, family="bert", head="SequenceClassification", **fields):
+    return str(tiny.make_checkpoint(tmp_path / name, family, head, **fields))
+
+
+def numbered(count):
+    names = [f"LABEL_{number}" for number in range(count)]
+    return {"num_labels": count, "id2label": dict(enumerate(names)),
+            "label2id": {name: number for number, name in enumerate(names)}}  # fmt: skip
+
+
+def test_rows_that_are_left_out_are_neither_scored_nor_hidden(tmp_path, reviews):
+    data = Data(task="classification", test=reviews, max_length=44, too_long="skip")
+    model = make(tmp_path, "model")
+    found = evaluate(model, data, console=QUIET, resamples=20)
+    assert found.examples == 40 - LONG
+    assert found.notes[-1].startswith(f"skipped {LONG} of 40 test rows, too long for max_length 44, such as: ")
+    short = tmp_path / "short.csv"
+    lines = (tmp_path / "test.csv").read_text(encoding="utf-8").splitlines()
+    short.write_text("\n".join([lines[0], *lines[1 + LONG :]]) + "\n", encoding="utf-8")
+    again = evaluate(model, data.model_copy(update={"test": [str(short)]}), console=QUIET, resamples=20)
+    assert (again.metrics, again.majority) == (found.metrics, found.majority)
+
+
+def test_rows_that_are_cut_are_noted(tmp_path, reviews):
+    data = Data(task="classification", test=reviews, max_length=44)
+    found = evaluate(make(tmp_path, "model"), data, console=QUIET, resamples=20)
+    assert (found.examples, found.truncated) == (40, LONG)
+    assert f"truncated {LONG} of 40 test rows to max_length 44" in found.notes
+
+
+def test_a_comparison_leaves_the_same_rows_out_for_both(tmp_path, reviews):
+    data = Data(task="classification", test=reviews, max_length=44, too_long="skip")
+    # A DistilBERT takes no token types, which the tokenizer of its BERT teacher gives.
+    student = make(tmp_path, "student", "distilbert")
+    tiny.make_tokenizer("bert").save_pretrained(student)
+    found = compare({"teacher": make(tmp_path, "teacher"), "student": student}, data)
+    assert found.quality.examples == 40 - LONG
+    assert sum(note.startswith("skipped") for note in found.notes) == 1
+    assert set(found.speed.models) == {"teacher", "student"}
+
+
+def test_tokenizers_that_leave_out_different_rows_are_refused(tmp_path, reviews):
+    # "house" and "river" are one piece for a BERT of the tiny words, but several for a tokenizer of letters.
+    data = Data(task="classification", test=reviews, max_length=16, too_long="skip")
+    models = {"teacher": make(tmp_path, "teacher"), "student": make(tmp_path, "student", "roberta")}
+    with pytest.raises(DataError, match=r"teacher and .*student have different tokenizers.*set too_long: truncate"):
+        compare(models, data)
+
+
+def test_labels_without_names_must_be_as_many_as_the_rows_have(tmp_path):
+    path = tmp_path / "test.csv"
+    path.write_text("text,label\n" + "the cat,1\na dog,3\n" * 4, encoding="utf-8")
+    model = make(tmp_path, "model", **numbered(3))
+    data = Data(task="classification", test=[str(path)], max_length=24)
+    with pytest.raises(ModelError, match=r"has 3 labels without names, but the data has 2 \(1, 3\).*data\.labels"):
+        evaluate(model, data, console=QUIET)
+    named = data.model_copy(update={"labels": ["1", "2", "3"]})
+    assert evaluate(model, named, console=QUIET, resamples=20).examples == 8
+
+
+def test_contexts_in_other_windows_are_timed_by_their_first(tmp_path):
+    text = "the cat saw a grey house "  # "grey" is in letters for a BERT of the tiny words
+    answers = {"text": ["cat"], "answer_start": [4]}
+    rows = [{"question": "a cat", "context": text * (1 + row), "answers": answers} for row in range(6)]
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    data = Data(task="question_answering", test=[str(path)], max_length=24, stride=4)
+    task, examples = make_task(data), [Example("a cat", row["context"], [], "") for row in rows]
+    windows = {len(task.encode(examples, tiny.make_tokenizer(family))) for family in ("bert", "roberta")}
+    assert len(windows) == 2
+    models = {"teacher": make(tmp_path, "teacher", head="QuestionAnswering"),
+              "student": make(tmp_path, "student", "roberta", "QuestionAnswering")}  # fmt: skip
+    found = compare(models, data)
+    assert found.quality.examples == 6 and found.speed.latency_rounds >= 3
