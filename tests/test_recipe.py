@@ -4,7 +4,18 @@ import pytest
 from pydantic import ValidationError
 
 from pocketbert.errors import PocketBertError
-from pocketbert.recipe import Data, FinetuneStage, Gates, Masking, Recipe, Student, Training, load_recipe, parse_section
+from pocketbert.recipe import (
+    Data,
+    DistillStage,
+    FinetuneStage,
+    Gates,
+    Masking,
+    Recipe,
+    Student,
+    Training,
+    load_recipe,
+    parse_section,
+)
 
 RECIPE = """
 name: reviews
@@ -164,3 +175,15 @@ def test_the_papers_masks_are_the_usual_ones():
 def test_values_out_of_range_are_refused(section, values):
     with pytest.raises(PocketBertError, match="here: 1 wrong field"):
         parse_section(section, values, "here")
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ({"corpus": "text.txt", "data": {"task": "classification"}}, "name the rows of a task .* or text .*, not both"),
+        ({"text_column": "review"}, "text_column is of a corpus"),
+    ],
+)
+def test_a_lesson_is_of_rows_or_of_text(stage, message):
+    with pytest.raises(ValueError, match=message):
+        DistillStage.model_validate(stage)

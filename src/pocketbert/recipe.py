@@ -177,6 +177,7 @@ class PretrainStage(Training):
 
     corpus: Sources = Field(description="plain text, or any source with a text column")
     held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
+    text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
     tokenizer: str | None = Field(None, description="a directory or vocab.txt; trained on the text when absent")
     vocabulary: int = Field(30522, gt=100, description="pieces of a tokenizer trained here")
     lowercase: bool = Field(True, description="for a tokenizer trained here")
@@ -205,6 +206,7 @@ class DistillStage(Training):
     data: Data | None = Field(None, description="the recipe's data when absent")
     corpus: Sources | None = Field(None, description="text for masked-LM distillation, instead of the rows of a task")
     held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
+    text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
     block: int = Field(128, ge=8, description="tokens per sequence of masked-LM distillation")
     masking: Masking = Masking()
     losses: Losses | None = Field(None, description="the stage's own defaults when absent")
@@ -216,6 +218,14 @@ class DistillStage(Training):
     without_teacher: bool = Field(
         True, description="also train the same student on the labels alone, as the baseline of the comparison"
     )
+
+    @model_validator(mode="after")
+    def _rows_or_text(self) -> "DistillStage":
+        if self.corpus and self.data:
+            raise ValueError("distill: name the rows of a task (data) or text (corpus), not both")
+        if self.text_column and not self.corpus:
+            raise ValueError("distill: text_column is of a corpus; the columns of rows are named in data")
+        return self
 
 
 class Stage(Section):

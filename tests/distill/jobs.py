@@ -15,7 +15,7 @@ from pocketbert.distill.texts import prepare_texts
 from pocketbert.distill.trainer import Job, PocketTrainer, set_dropout
 from pocketbert.models.loading import load_model
 from pocketbert.models.students import build_student
-from pocketbert.recipe import Data, Losses, Masking, Student, Training
+from pocketbert.recipe import Data, Losses, PretrainStage, Student, Training
 
 QUIET = Console(quiet=True)
 OPTIONS = {"precision": "fp32", "dropout": 0.0, "learning_rate": 3e-4, "seed": 3}
@@ -29,7 +29,8 @@ def masked_lm_job(
     source = str(tiny.make_checkpoint(folder / "teacher"))
     teacher = load_model(source, "MaskedLM")
     text = tiny.write_text(folder / "text.txt", documents)
-    blocks = prepare_texts([str(text)], None, teacher.tokenizer, Masking(), 16, 3, folder / "corpora", QUIET)
+    stage = PretrainStage(corpus=[str(text)], block=16, seed=3)
+    blocks = prepare_texts(stage, teacher.tokenizer, folder / "corpora", QUIET)
     return Job(
         title="distill",
         model=build_student(teacher.model, source, Student(), False, 3).model,

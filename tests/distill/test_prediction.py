@@ -18,7 +18,7 @@ from pocketbert.distill.prediction import batches_by_length, masked_lm_loss, run
 from pocketbert.distill.signals import Needs, OnlineSignals
 from pocketbert.distill.texts import prepare_texts
 from pocketbert.models.projection import accepted_inputs, model_inputs
-from pocketbert.recipe import Masking
+from pocketbert.recipe import Masking, PretrainStage
 from pocketbert.tasks.base import Encoded, Example
 
 TOKENIZER = tiny.make_tokenizer("bert")
@@ -32,7 +32,8 @@ def features():
 @pytest.fixture
 def blocks(tmp_path):
     text = tiny.write_text(tmp_path / "text.txt", 40)
-    return prepare_texts([str(text)], None, TOKENIZER, Masking(), 16, 5, tmp_path / "corpora", jobs.QUIET)
+    options = PretrainStage(corpus=[str(text)], block=16, seed=5)
+    return prepare_texts(options, TOKENIZER, tmp_path / "corpora", jobs.QUIET)
 
 
 @pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification", "QuestionAnswering"])

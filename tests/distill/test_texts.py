@@ -10,7 +10,7 @@ from rich.console import Console
 import tiny
 from pocketbert.distill.texts import open_corpus, prepare_texts
 from pocketbert.errors import DataError
-from pocketbert.recipe import Masking
+from pocketbert.recipe import PretrainStage
 
 TOKENIZER = tiny.make_tokenizer("bert")
 
@@ -18,7 +18,8 @@ TOKENIZER = tiny.make_tokenizer("bert")
 def prepare(tmp_path, documents, held_out=None, block=16):
     sources = [str(tiny.write_text(tmp_path / "text.txt", documents))]
     checks = None if held_out is None else [str(tiny.write_text(tmp_path / "held-out.txt", held_out, seed=1))]
-    return prepare_texts(sources, checks, TOKENIZER, Masking(), block, 0, tmp_path / "corpora", jobs.QUIET)
+    options = PretrainStage(corpus=sources, held_out=checks, block=block)
+    return prepare_texts(options, TOKENIZER, tmp_path / "corpora", jobs.QUIET)
 
 
 @pytest.mark.parametrize(("documents", "held_out", "message"), [
@@ -53,3 +54,16 @@ def test_a_guessed_text_column_is_told_when_the_text_is_tokenised(tmp_path):
     corpus = open_corpus([str(tmp_path / "a.jsonl")], TOKENIZER, tmp_path / "corpora", console)
     assert corpus.documents == 2
     assert "guessed columns: text='review'" in console.file.getvalue().splitlines()
+
+
+def test_the_text_column_can_be_named(tmp_path):
+    rows = [{"review": "the cat sat " * 9, "answer": "a dog ran " * 9}] * 30
+    table = tmp_path / "a.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    console = Console(file=io.StringIO())
+    streams = []
+    for column in ("review", "answer"):
+        corpus = open_corpus([str(table)], TOKENIZER, tmp_path / "corpora", console, column)
+        streams.append(TOKENIZER.decode(corpus.block(0, 12, TOKENIZER.cls_token_id, TOKENIZER.sep_token_id)))
+    assert "cat" in streams[0] and "dog" in streams[1]
+    assert "guessed" not in console.file.getvalue()

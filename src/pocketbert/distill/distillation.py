@@ -124,16 +124,7 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
         check_length(model, options.block, name)
     _show_carried(lesson.console, built.carried)
-    blocks = prepare_texts(
-        texts,
-        options.held_out,
-        teacher.tokenizer,
-        options.masking,
-        options.block,
-        options.seed,
-        lesson.output.parent / CORPORA,
-        lesson.console,
-    )
+    blocks = prepare_texts(options, teacher.tokenizer, lesson.output.parent / CORPORA, lesson.console)
     stage.begin()
     objective = Objective("masked_lm", losses, options.temperature, options.soft_targets)
     summary = train(

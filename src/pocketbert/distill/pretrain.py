@@ -57,16 +57,7 @@ def pretrain(
     with stage.preparing():
         with ranks.main_first():
             tokenizer = _tokenizer(options, stage.work / "tokenizer", console)
-        texts = prepare_texts(
-            options.corpus,
-            options.held_out,
-            tokenizer,
-            options.masking,
-            options.block,
-            options.seed,
-            output.parent / CORPORA,
-            console,
-        )
+        texts = prepare_texts(options, tokenizer, output.parent / CORPORA, console)
     model = build_bert(
         tokenizer,
         options.layers,
@@ -128,7 +119,7 @@ def _tokenizer(options: PretrainStage, folder: Path, console: Console) -> PreTra
     else:
         console.print(f"learning a vocabulary of {options.vocabulary:,} pieces", highlight=False)
         tokenizer = train_wordpiece(
-            partial(_first_texts, options.corpus), options.vocabulary, options.lowercase, options.positions
+            partial(_first_texts, options), options.vocabulary, options.lowercase, options.positions
         )
     unfinished = folder.with_suffix(".part")
     tokenizer.save_pretrained(unfinished)
@@ -136,9 +127,9 @@ def _tokenizer(options: PretrainStage, folder: Path, console: Console) -> PreTra
     return load_tokenizer(str(folder))
 
 
-def _first_texts(sources: list[str]) -> Iterator[str]:
+def _first_texts(options: PretrainStage) -> Iterator[str]:
     characters = TOKENIZER_CHARACTERS
-    for text in read_texts(sources):
+    for text in read_texts(options.corpus, options.text_column):
         yield text
         characters -= len(text)
         if characters < 0:

@@ -1,6 +1,8 @@
 """From text sources to masked blocks for training and for validation."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from pocketbert.distill import ranks
 from pocketbert.distill.datasets import MaskedBlocks
 from pocketbert.errors import DataError
 from pocketbert.files import hash_text
-from pocketbert.recipe import Masking
+from pocketbert.recipe import DistillStage, PretrainStage
 
 CORPORA = "corpora"
 """Folder beside the model directories that keeps tokenised corpora for later stages."""
@@ -39,41 +41,30 @@ class TextData:
     documents: int
 
 
-def prepare_texts(
-    sources: list[str],
-    held_out: list[str] | None,
-    tokenizer: Any,
-    masking: Masking,
-    block: int,
-    seed: int,
-    corpora: Path,
-    console: Console,
-) -> TextData:
+def prepare_texts(options: PretrainStage | DistillStage, tokenizer: Any, corpora: Path, console: Console) -> TextData:
     """Tokenise what is not tokenised yet, and hold out the last blocks where no other text is named.
 
     Args:
-        sources: the training text.
-        held_out: text to validate on, or None.
+        options: of the stage: which text, how much of it a block, how masked.
         tokenizer: fast, of the model.
-        masking: rate, shares, options.
-        block: tokens a block.
-        seed: of the masks.
         corpora: folder that keeps tokenised corpora for later stages.
         console: for progress.
 
     Raises:
         DataError: the text, or the held-out text, fills too few blocks.
     """
-    corpus = open_corpus(sources, tokenizer, corpora, console)
+    sources, held_out, block = options.corpus or [], options.held_out, options.block
+    corpus = open_corpus(sources, tokenizer, corpora, console, options.text_column)
     # Without other text one of its own blocks, or more, is held out.
     blocks = count_blocks(corpus, block, sources, least=1 if held_out else 2)
     if held_out:
-        check_corpus = open_corpus(held_out, tokenizer, corpora, console)
+        check_corpus = open_corpus(held_out, tokenizer, corpora, console, options.text_column)
         last = count_blocks(check_corpus, block, held_out)
         kept_back, checked = 0, min(HELD_OUT_BLOCKS, last)
     else:
         check_corpus, last = corpus, blocks
         kept_back = checked = min(HELD_OUT_BLOCKS, max(1, round(blocks * HELD_OUT_SHARE)))
+    masking, seed = options.masking, options.seed
     train = MaskedBlocks(corpus, tokenizer, masking, block, seed, range(blocks - kept_back))
     check = MaskedBlocks(check_corpus, tokenizer, masking, block, seed, range(last - checked, last))
     return TextData(train, check, corpus.tokens, corpus.documents)
@@ -94,19 +85,36 @@ def count_blocks(corpus: Corpus, block: int, sources: list[str], least: int = 1)
     return blocks
 
 
-def open_corpus(sources: list[str], tokenizer: Any, corpora: Path, console: Console) -> Corpus:
-    """The tokenised corpus of some sources, built when it is not there or not finished."""
-    key = hash_text(fingerprint(sources), tokenizer.backend_tokenizer.to_str())
+def open_corpus(
+    sources: list[str],
+    tokenizer: Any,
+    corpora: Path,
+    console: Console,
+    text_column: str | None = None,
+    split: str | None = None,
+) -> Corpus:
+    """The tokenised corpus of some sources, built when it is not there or not finished.
+
+    Args:
+        sources: the text.
+        tokenizer: a fast one.
+        corpora: folder of all corpora.
+        console: for progress, and the text column where it is guessed.
+        text_column: of tables; guessed when None.
+        split: of hub data; train when None.
+    """
+    key = hash_text(fingerprint(sources), tokenizer.backend_tokenizer.to_str(), text_column or "", split or "")
+    read = partial(read_texts, sources, text_column, split=split)
     with ranks.main_first():
-        return _build_once(sources, tokenizer, corpora / key[:16], key, console)
+        return _build_once(read, tokenizer, corpora / key[:16], key, console)
 
 
-def _build_once(sources: list[str], tokenizer: Any, folder: Path, key: str, console: Console) -> Corpus:
+def _build_once(read: Callable[..., Iterator[str]], tokenizer: Any, folder: Path, key: str, console: Console) -> Corpus:
     if read_index(folder).get("complete") and read_index(folder)["key"] == key:
         return Corpus(folder)
     # Reading is a hundred times faster than tokenising: a first pass tells how long the second will take.
     notes: list[str] = []
-    total = sum(map(len, read_texts(sources, notes=notes)))
+    total = sum(map(len, read(notes=notes)))
     for note in notes:
         console.print(note, highlight=False)
     with _bar(console) as bar:
@@ -116,7 +124,7 @@ def _build_once(sources: list[str], tokenizer: Any, folder: Path, key: str, cons
             detail = f"{documents:,} documents · {tokens:,} tokens"
             bar.update(task, completed=characters, detail=detail)
 
-        corpus = build_corpus(read_texts(sources), tokenizer, folder, key, on_progress)
+        corpus = build_corpus(read(), tokenizer, folder, key, on_progress)
     console.print(f"tokenised {corpus.documents:,} documents into {corpus.tokens:,} tokens", highlight=False)
     return corpus
 

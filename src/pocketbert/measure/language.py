@@ -44,7 +44,7 @@ def evaluate_masked_lm(model: str, data: Data, console: Console, resamples: int 
     check_length(loaded.model, data.max_length, model)
     sources = data.test or data.validation or []
     with tempfile.TemporaryDirectory() as folder:
-        corpus = open_corpus(sources, loaded.tokenizer, Path(folder), console)
+        corpus = open_corpus(sources, loaded.tokenizer, Path(folder), console, data.text, "test")
         count_blocks(corpus, data.max_length, sources)
         blocks = MaskedBlocks(corpus, loaded.tokenizer, Masking(), data.max_length, seed)
         answers, targets = answer_blocks(loaded.model, blocks, BATCH)
@@ -85,16 +85,7 @@ def compare_masked_lm(
         name: of the comparison, for people.
     """
     loaded = {role: load_for_use(model, "MaskedLM") for role, model in models.items()}
-    texts = prepare_texts(
-        options.corpus or [],
-        options.held_out,
-        loaded["teacher"].tokenizer,
-        options.masking,
-        options.block,
-        options.seed,
-        corpora,
-        console,
-    )
+    texts = prepare_texts(options, loaded["teacher"].tokenizer, corpora, console)
     answers: dict[Role, list[Any]] = {}
     targets: list[Any] = []
     for role, model in loaded.items():
