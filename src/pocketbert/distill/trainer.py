@@ -32,7 +32,7 @@ from pocketbert.recipe import Training
 UNBOUNDED = 10**9
 """Steps of a run that ends by its time budget."""
 Evaluator = Callable[[PreTrainedModel], dict[str, float]]
-"""Gives the validation metrics of a model; ``score``, higher is better, decides."""
+"""Gives the validation metrics of a model and leaves its mode as it was; ``score``, higher is better, decides."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,8 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         # DistributedDataParallel averages gradients over ranks, but each rank's part is already a share of the sum.
         loss = objective.total(parts) * self.args.world_size
         if parts.keys() == {"cosine"}:
-            # DistributedDataParallel waits for the gradient of every output; no loss here looks at the head's.
+            # No loss looks at the head's output here, and DistributedDataParallel refuses a step after one in which
+            # an output had no gradient.
             loss = loss + 0.0 * outputs.logits.sum()
         self._finite.append(torch.isfinite(loss.detach()))
         for name, value in parts.items():
@@ -228,10 +229,9 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         """Validation metrics, logged; the best model so far is kept."""
         if self.job.evaluate is None:
             return {}
-        training, start = self.model.training, time.monotonic()
-        metrics = {f"eval_{name}": value for name, value in self.job.evaluate(self.model.eval()).items()}
+        start = time.monotonic()
+        metrics = {f"eval_{name}": value for name, value in self.job.evaluate(self.model).items()}
         metrics["eval_progress"] = self.clock.progress
-        self.model.train(training)
         self.evaluation_seconds += time.monotonic() - start
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

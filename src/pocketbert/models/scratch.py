@@ -18,6 +18,9 @@ POSITION_AMPLITUDE = 2.5
 SHARPNESS = 4.3
 """Of the neighbours' heads, for heads of one dimension: the neighbour then leads those beside it by 3 to 4 logits."""
 
+RANDOM_SHARE = 0.3
+"""How much of their random weights the neighbours' heads keep, so that they also see what a token is."""
+
 
 def build_bert(
     tokenizer: PreTrainedTokenizerBase,
@@ -32,7 +35,7 @@ def build_bert(
 
     A hidden token can only be guessed from its neighbours, and a small BERT takes millions of tokens to find out where
     those are: its loss stands still meanwhile. So its positions start as waves (Vaswani et al. 2017, section 3.5) and
-    the heads of its first layer as a turn of them by one or two tokens, which is where they look. All are ordinary
+    the heads of its first layer as a turn of them by one to three tokens, which is where they look. All are ordinary
     weights, and learn on from there.
 
     Args:
@@ -63,6 +66,7 @@ def build_bert(
 
 
 def _look_at_neighbours(model: BertForMaskedLM) -> None:
+    """Set the positions, and the queries and keys of the first layer's heads, in place."""
     config = model.config
     size = config.hidden_size // config.num_attention_heads
     fastest, slowest = WAVES
@@ -76,8 +80,8 @@ def _look_at_neighbours(model: BertForMaskedLM) -> None:
         for head, offset in zip(range(config.num_attention_heads), NEIGHBOURS, strict=False):
             own = slice(head * size, (head + 1) * size)
             turned, plain = _turn(config, waves, head, offset)
-            attention.query.weight[own] = turned + 0.3 * attention.query.weight[own]
-            attention.key.weight[own] = plain + 0.3 * attention.key.weight[own]
+            attention.query.weight[own] = turned + RANDOM_SHARE * attention.query.weight[own]
+            attention.key.weight[own] = plain + RANDOM_SHARE * attention.key.weight[own]
 
 
 def _turn(config: BertConfig, waves: Tensor, head: int, offset: int) -> tuple[Tensor, Tensor]:
