@@ -31,7 +31,7 @@ def command_of(path: Path) -> list[str]:
 
 def test_the_folder_holds_the_recipes_that_are_promised():
     names = {path.stem for path in RECIPES}
-    assert names >= {"demo", "task", "teacher", "distilbert-pretraining", *TASKS}
+    assert names >= {"demo", "task", "teacher", "pairs", "distilbert-pretraining", *TASKS}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

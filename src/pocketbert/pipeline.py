@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 from rich.console import Console
 
-from pocketbert.data.sources import resolve
+from pocketbert.data.sources import ALTERED, EMBEDDED, resolve
 from pocketbert.distill import ranks
 from pocketbert.distill.distillation import distill
 from pocketbert.distill.finetune import finetune
@@ -227,4 +227,4 @@ def _embedded(recipe: Recipe) -> bool:
         for stage in recipe.stages:
             yield from getattr(stage.options, "corpus", None) or []
 
-    return any(source.startswith("embedded:") for source in sources())
+    return any(source.removeprefix(ALTERED).startswith(EMBEDDED) for source in sources())

@@ -58,7 +58,9 @@ class Data(Section):
     """Which rows a task reads, and from which columns."""
 
     task: TaskName = Field(description="what is predicted")
-    train: Sources | None = Field(None, description="files, globs, a hub dataset (hub:NAME) or embedded:NAME")
+    train: Sources | None = Field(
+        None, description="files, globs, hub:NAME, embedded:NAME, altered:FILE (docs/data.md)"
+    )
     validation: Sources | None = Field(None, description="rows for choosing the checkpoint (see docs/data.md)")
     test: Sources | None = Field(None, description="rows for the reported numbers")
     layout: Layout | None = Field(None, description="a published layout instead of named columns")

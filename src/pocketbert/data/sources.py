@@ -1,8 +1,8 @@
 """What recipes name as data, read as records or as texts: files, globs, hub data sets, the embedded default.
 
-A source is a path or a glob (``data/*.jsonl.zst``), ``hub:NAME`` or ``hub:NAME:CONFIGURATION``, or
-``embedded:text`` or ``embedded:areas``. The ending tells a file's format, with ``.gz`` or ``.zst`` behind it
-when it is compressed.
+A source is a path or a glob (``data/*.jsonl.zst``), ``hub:NAME`` or ``hub:NAME:CONFIGURATION``,
+``embedded:text`` or ``embedded:areas``, or ``altered:`` before any of these: pairs made of its sentences. The
+ending tells a file's format, with ``.gz`` or ``.zst`` behind it when it is compressed.
 
 In CSV and TSV files of the user's own the first row names the columns, unless the recipe names columns by
 number (``text: "1"``): then the file has no header, and its columns are counted from 0. Layouts know their
@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from pocketbert.data import embedded
+from pocketbert.data.altered import altered_pairs
 from pocketbert.data.arrow import read_arrow, read_parquet
 from pocketbert.data.columns import guess_columns
 from pocketbert.data.conll import read_conll
@@ -30,6 +31,7 @@ from pocketbert.files import hash_file, hash_text
 
 HUB = "hub:"
 EMBEDDED = "embedded:"
+ALTERED = "altered:"
 TEXT = (".txt", ".text", ".raw", ".tokens")
 DELIMITED = (".csv", ".tsv")
 CONLL = (".conll", ".annotated", ".bio", ".iob", ".iob2")
@@ -109,6 +111,8 @@ def fingerprint(sources: Sequence[str]) -> str:
     for place in resolve(sources):
         if isinstance(place, Path):
             parts += [place.name, hash_file(place)]
+        elif place.startswith(ALTERED):
+            parts += [ALTERED, fingerprint([place.removeprefix(ALTERED)])]
         else:
             parts.append(f"{place} {embedded.origin()}" if place.startswith(EMBEDDED) else place)
     return hash_text(*parts)
@@ -122,9 +126,14 @@ def resolve(sources: Sequence[str]) -> list[Path | str]:
     """
     places: dict[Path | str, None] = {}
     for source in sources:
-        found = [source] if source.startswith((HUB, EMBEDDED)) else _files(source)
-        places.update(dict.fromkeys(found))
+        places.update(dict.fromkeys(_places(source)))
     return list(places)
+
+
+def _places(source: str) -> Sequence[Path | str]:
+    if source.startswith(ALTERED):
+        return [f"{ALTERED}{place}" for place in _places(source.removeprefix(ALTERED))]
+    return [source] if source.startswith((HUB, EMBEDDED)) else _files(source)
 
 
 def _files(source: str) -> list[Path]:
@@ -198,6 +207,8 @@ def _rows(path: Path, header: bool, policy: RowPolicy) -> Iterator[Record]:
 
 
 def _named_rows(source: str, split: str, layout: str | None) -> Iterator[Record]:
+    if source.startswith(ALTERED):
+        return altered_pairs(read_texts([source.removeprefix(ALTERED)], split=split), source)
     if source.startswith(HUB):
         return read_hub(source.removeprefix(HUB), split, numbers=layout in LAYOUTS)
     name = source.removeprefix(EMBEDDED)
@@ -218,6 +229,8 @@ def _texts(place: Path | str, text_column: str | None, split: str | None, notes:
         return read_documents(place)
     if place == f"{EMBEDDED}text":
         return embedded.texts(split)
+    if isinstance(place, str) and place.startswith(ALTERED):
+        raise DataError(f"{place}: rows of a task, not text; leave out {ALTERED} to read the text itself")
     return _column_texts(place, text_column, split or "train", notes)
 
 
