@@ -1,5 +1,6 @@
 """Which rows are learnt from, selected on and reported."""
 
+import numpy as np
 import pytest
 
 import tiny
@@ -110,6 +111,15 @@ def test_targets_are_places_in_the_teachers_order(files, order):
     for examples in (rows.train, rows.validation, rows.test):
         # Rows are bad and good in turn: tiny.write_reviews.
         assert [named[example.target] for example in examples] == ["bad", "good"] * 25
+
+
+@pytest.mark.parametrize("order", [["bad", "good"], ["good", "bad"]])
+def test_f1_is_of_the_label_that_is_second_in_the_data(files, order):
+    task = read_rows(Data(task="classification", max_length=32, metric=["f1"], **files), make_teacher(order)).task
+    good, bad = order.index("good"), order.index("bad")
+    predictions, targets = [good, good, bad, bad, bad], [good, bad, good, good, good]
+    assert task.score(predictions, targets)["f1"] == pytest.approx(1 / 3)
+    assert task.scorer(predictions, targets)(np.arange(5)) == pytest.approx(1 / 3)
 
 
 def test_sets_of_labels_are_in_the_teachers_order(tmp_path):

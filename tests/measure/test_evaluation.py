@@ -9,6 +9,7 @@ import tiny
 from pocketbert.errors import DataError, ModelError
 from pocketbert.measure import evaluation
 from pocketbert.measure.evaluation import compare, evaluate
+from pocketbert.models.loading import load_model
 from pocketbert.recipe import Data
 from pocketbert.tasks import make_task
 from pocketbert.tasks.base import Example
@@ -81,6 +82,21 @@ def test_tokenizers_that_leave_out_different_rows_are_refused(tmp_path, reviews)
     models = {"teacher": make(tmp_path, "teacher"), "student": make(tmp_path, "student", "roberta")}
     with pytest.raises(DataError, match=r"teacher and .*student have different tokenizers.*set too_long: truncate"):
         compare(models, data)
+
+
+@pytest.mark.parametrize("order", [["0", "1"], ["1", "0"]])
+def test_f1_is_of_the_layouts_second_label_whatever_the_models_order(tmp_path, order):
+    path = tmp_path / "dev.tsv"
+    rows = "".join(f"{number % 2}\t1\t2\tthe cat\ta dog\n" for number in range(6))
+    path.write_text(f"Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n{rows}", encoding="utf-8")
+    names = {"id2label": dict(enumerate(order)), "label2id": {name: number for number, name in enumerate(order)}}
+    data = Data(task="classification", layout="mrpc", test=[str(path)], max_length=16)
+    found = evaluate(make(tmp_path, "model", num_labels=2, **names), data, console=QUIET, resamples=20)
+    # Every row has the same texts, so that the model answers one label throughout; only "1" has an F1 above 0.
+    assert found.majority["f1"] in (0, pytest.approx(2 / 3))
+    head = load_model(str(tmp_path / "model"), "SequenceClassification")
+    answer = order[int(head.model(**head.tokenizer("the cat", "a dog", return_tensors="pt")).logits.argmax())]
+    assert found.metrics["f1"] == pytest.approx(2 / 3 if answer == "1" else 0)
 
 
 def test_labels_without_names_must_be_as_many_as_the_rows_have(tmp_path):

@@ -85,7 +85,9 @@ def read_test_rows(data: Data, labels: list[str] | None) -> TaskRows:
     sources = data.test or data.validation
     if not sources:
         raise DataError("data: name the rows to evaluate on (--data FILE)")
-    task = make_task(data if data.labels or labels is None else data.model_copy(update={"labels": labels}))
+    task = make_task(data)
+    # The order of a recipe or layout says which label is the positive one; without either it is the model's.
+    task.labels = task.labels or labels
     records = list(_records(data, task, sources, "test"))
     task.fit(records)
     test = task.examples(records)

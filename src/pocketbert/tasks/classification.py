@@ -11,7 +11,7 @@ from pocketbert.data.records import Record
 from pocketbert.errors import PocketBertError
 from pocketbert.tasks.base import Example
 from pocketbert.tasks.labels import collect_labels, find_label, known_labels, label_fields, label_name
-from pocketbert.tasks.metrics import FROM_CONFUSION, classification_scores, confusion
+from pocketbert.tasks.metrics import FROM_CONFUSION, class_f1, classification_scores, confusion
 from pocketbert.tasks.rows import filled_cell
 from pocketbert.tasks.texts import TextTask
 
@@ -22,6 +22,8 @@ class Classification(TextTask):
     name = "classification"
     metrics = ("accuracy", "f1", "macro_f1", "matthews")
     usual = ("accuracy",)
+    positive: str | None = None
+    """The label of two whose F1 counts: the second as the data has them, wherever a teacher's order puts it."""
 
     def fit(self, records: Iterable[Record]) -> None:
         """Find columns, and the labels where neither recipe nor layout names them.
@@ -33,6 +35,7 @@ class Classification(TextTask):
         records = self.find_columns(records)
         if self.labels is None:
             self.labels = collect_labels(self, records, lambda record: [self._label(record)])
+        self.positive = self.labels[1] if len(self.labels) == 2 else None
         self.check_choices()
 
     def check_choices(self) -> None:
@@ -55,19 +58,28 @@ class Classification(TextTask):
         return int(logits.argmax())
 
     def score(self, predictions: Sequence[int], targets: Sequence[int]) -> dict[str, float]:
-        """Accuracy, macro F1, Matthews' correlation; F1 of the second label where there are two."""
-        return classification_scores(predictions, targets, len(known_labels(self)))
+        """Accuracy, macro F1, Matthews' correlation; F1 of the positive label where there are two."""
+        return classification_scores(predictions, targets, self._positive())
 
     def scorer(self, predictions: Sequence[int], targets: Sequence[int]) -> Callable[[NDArray[np.int64]], float]:
         """The deciding score of a resample, from its confusion matrix."""
-        classes = len(known_labels(self))
+        classes, positive = len(known_labels(self)), self._positive()
         found, true = np.asarray(predictions, dtype=np.int64), np.asarray(targets, dtype=np.int64)
 
         def score_sample(index: NDArray[np.int64]) -> float:
             matrix = confusion(found[index], true[index], classes)
-            return float(np.mean([FROM_CONFUSION[name](matrix) for name in self.deciding]))
+            scores = [FROM_CONFUSION[name](matrix) for name in self.deciding if name != "f1"]
+            if "f1" in self.deciding and positive is not None:
+                scores.append(class_f1(matrix, positive))
+            return float(np.mean(scores))
 
         return score_sample
+
+    def _positive(self) -> int | None:
+        labels = known_labels(self)
+        if len(labels) != 2:
+            return None
+        return 1 if self.positive is None else labels.index(self.positive)
 
     def majority(self, train_targets: Sequence[int], examples: Sequence[Example]) -> list[int]:
         """The most frequent label."""

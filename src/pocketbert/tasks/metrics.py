@@ -12,13 +12,13 @@ from sklearn import metrics
 Counts = NDArray[np.int64]
 
 
-def classification_scores(predictions: Sequence[int], targets: Sequence[int], classes: int) -> dict[str, float]:
-    """Accuracy, macro F1 and Matthews' correlation; with two classes also F1 of the second.
+def classification_scores(predictions: Sequence[int], targets: Sequence[int], positive: int | None) -> dict[str, float]:
+    """Accuracy, macro F1 and Matthews' correlation; with two classes also F1 of one of them.
 
     Args:
         predictions: a class index for each example.
         targets: the right class index for each example.
-        classes: how many classes the task has.
+        positive: the class of two whose F1 counts; None where there are not two.
 
     Returns:
         Scores by name. Macro F1 averages over the classes that occur in predictions or targets.
@@ -28,8 +28,8 @@ def classification_scores(predictions: Sequence[int], targets: Sequence[int], cl
         "macro_f1": metrics.f1_score(targets, predictions, average="macro", zero_division=0),
         "matthews": _scikit_matthews(predictions, targets),
     }
-    if classes == 2:
-        scores["f1"] = metrics.f1_score(targets, predictions, pos_label=1, average="binary", zero_division=0)
+    if positive is not None:
+        scores["f1"] = metrics.f1_score(targets, predictions, pos_label=positive, average="binary", zero_division=0)
     return {name: float(score) for name, score in scores.items()}
 
 
@@ -89,8 +89,9 @@ def _macro_f1(matrix: Counts) -> float:
     return float(f1[found + true > 0].mean())
 
 
-def _second_f1(matrix: Counts) -> float:
-    return float(_class_f1(np.diagonal(matrix), matrix.sum(axis=0), matrix.sum(axis=1))[1])
+def class_f1(matrix: Counts, number: int) -> float:
+    """F1 of one class of a confusion matrix (classes, classes)."""
+    return float(_class_f1(np.diagonal(matrix), matrix.sum(axis=0), matrix.sum(axis=1))[number])
 
 
 def _matthews(matrix: Counts) -> float:
@@ -102,11 +103,10 @@ def _matthews(matrix: Counts) -> float:
 
 FROM_CONFUSION: dict[str, Callable[[Counts], float]] = {
     "accuracy": _accuracy,
-    "f1": _second_f1,
     "macro_f1": _macro_f1,
     "matthews": _matthews,
 }
-"""Classification scores of a confusion matrix (classes, classes)."""
+"""Scores of a confusion matrix (classes, classes) that treat all classes alike."""
 
 
 def set_scores(predictions: NDArray[np.bool_], targets: NDArray[np.bool_]) -> dict[str, Callable[[Any], float]]:
