@@ -1,6 +1,6 @@
 """Which losses teach a task best: the measurement behind the defaults of task distillation.
 
-    python benchmarks/objectives.py --base runs/teacher/02-distill --out runs/results
+    python benchmarks/objectives.py --base runs/teacher/02-distill --pair-base runs/pairs/01-finetune --out runs/results
 
 Each objective teaches the same student, from the same start, for the same steps, by the teachers that
 ``benchmarks/results.py`` fine-tunes (they are shared, and made here when absent). Scores are those of the validation
@@ -72,6 +72,7 @@ def _teach(recipe: Recipe, name: str, flags: argparse.Namespace) -> float:
         epochs=flags.epochs,
         learning_rate=finetuning.learning_rate,
         batch_size=finetuning.batch_size,
+        dropout=finetuning.dropout,
         seed=flags.seed,
     )
     # The cosine loss needs the teacher's width, which every student here has.
