@@ -60,6 +60,17 @@ def test_unmeasured_is_unsaid(report):
         assert word not in text
 
 
+def test_without_a_student_the_card_says_what_each_stage_made(report):
+    manifests = {
+        "01-pretrain": {"metrics": {"steps": 11723, "seconds": 1681.7, "best_score": -4.3, "validation_loss": 4.3}},
+        "02-finetune": {"metrics": {"steps": 747, "seconds": 363.3, "best_score": 0.9759}},
+    }
+    provenance = report.provenance.model_copy(update={"manifests": manifests})
+    text = render(Report(name="base", provenance=provenance))
+    assert "01-pretrain  11,723 steps in 28 min 2 s, validation loss 4.3000" in text
+    assert "02-finetune  747 steps in 6 min 3 s, validation score 0.9759" in text
+
+
 def test_a_report_of_nothing_still_prints():
     assert "nothing-yet" in render(Report(name="nothing-yet"))
 

@@ -17,6 +17,7 @@ from pocketbert.measure.wording import (
     describe_gate,
     describe_mcnemar,
     describe_ratio,
+    describe_training,
     percent_range,
     promises,
     score,
@@ -33,7 +34,7 @@ def render_card(report: Report, console: Console, folder: Path | None = None) ->
         console: where to; colour is decoration, the words alone say everything.
         folder: where ``report.json`` and ``report.html`` lie.
     """
-    parts: list[RenderableType] = [_promises(report)]
+    parts: list[RenderableType] = [_promises(report) if report.tasks else _made(report)]
     several = len(report.tasks) > 1
     parts += [_task(task, several) for task in report.tasks]
     if report.gates:
@@ -58,6 +59,15 @@ def _promises(report: Report) -> Table:
         first, *others = promise.details
         lines = [f"{promise.meaning}, {first}", *others]
         grid.add_row(promise.name, Text(promise.value), Text("\n".join(lines)))
+    return grid
+
+
+def _made(report: Report) -> Table:
+    """What each stage made, where there is no student to compare."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    for name, manifest in report.provenance.manifests.items():
+        grid.add_row(Text(name), Text(describe_training(manifest["metrics"])))
     return grid
 
 

@@ -1,7 +1,8 @@
 """Numbers as a person reads them: the same words on the card and in the HTML report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pocketbert.measure.comparison import GateResult, Report
 from pocketbert.measure.results import Difference, Interval, McNemar, Ratio, Spread, TaskComparison
@@ -104,6 +105,14 @@ def describe_gain(gain: Difference) -> str:
 def describe_spread(spread: Spread) -> str:
     """``1.93 × (1.88 to 1.99 in this run)``."""
     return f"{times(spread.median)} ({spread.low:.2f} to {spread.high:.2f})"
+
+
+def describe_training(metrics: Mapping[str, Any]) -> str:
+    """How long a stage learnt and how far it came on its validation rows or text, from its manifest's metrics."""
+    length = f"{metrics['steps']:,} steps in {duration(metrics['seconds'])}"
+    if "validation_loss" in metrics:
+        return f"{length}, validation loss {score(metrics['validation_loss'])}"
+    return f"{length}, validation score {score(metrics['best_score'])}"
 
 
 def describe_gate(gate: GateResult) -> str:
