@@ -1,6 +1,7 @@
 """Which losses teach a task best: the measurement behind the defaults of task distillation.
 
-    python benchmarks/objectives.py --base runs/teacher/02-distill --pair-base runs/pairs/01-finetune --out runs/results
+    python benchmarks/objectives.py --base runs/teacher/02-distill --out runs/results \\
+        --pair-base runs/pairs/01-finetune --pair-student runs/pairs/02-distill
 
 Each objective teaches the same student, from the same start, for the same steps, by the teachers that
 ``benchmarks/results.py`` fine-tunes (they are shared, and made here when absent). Scores are those of the validation
@@ -15,7 +16,7 @@ import results as tasks
 from common import call, console, print_table, write_result
 from pocketbert import pipeline
 from pocketbert.errors import PocketBertError
-from pocketbert.recipe import DistillStage, FinetuneStage, Losses, Recipe, Student
+from pocketbert.recipe import DistillStage, FinetuneStage, Losses, Recipe
 
 OBJECTIVES: dict[str, tuple[Losses, float]] = {
     "labels alone": (Losses(labels=1.0), 1.0),
@@ -77,7 +78,7 @@ def _teach(recipe: Recipe, name: str, flags: argparse.Namespace) -> float:
     )
     # The cosine loss needs the teacher's width, which every student here has.
     output = folder / "objectives" / name.replace(" ", "-").replace(",", "")
-    made = pipeline.distill(options, str(teacher), Student(), output, recipe.data, console=console, replace=True)
+    made = pipeline.distill(options, str(teacher), recipe.student, output, recipe.data, console=console, replace=True)
     return float(made.metrics["best_score"])
 
 

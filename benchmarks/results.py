@@ -1,10 +1,11 @@
 """Results on real tasks: fine-tune a pretrained base, distil it, compare; the tables of docs/results.md.
 
-    python benchmarks/results.py --base runs/teacher/02-distill --pair-base runs/pairs/01-finetune --out runs/results
+    python benchmarks/results.py --base runs/teacher/02-distill --out runs/results \\
+        --pair-base runs/pairs/01-finetune --pair-student runs/pairs/02-distill
 
-Tasks of pairs start from the second base, where there is one (recipes/pairs.yaml makes it). One task after the other,
-each in a folder of its own under ``--out``. It can be stopped at any moment and run again: finished stages are not
-repeated. The tables are written anew after each run.
+Teachers and students of tasks of pairs start from models of their own, where they are named (recipes/pairs.yaml makes
+them). One task after the other, each in a folder of its own under ``--out``. It can be stopped at any moment and run
+again: finished stages are not repeated. The tables are written anew after each run.
 
 What is reported is never selected on: where a task has no validation rows of its own (SST-2, MRPC, AG News), the
 checkpoint is chosen on rows held out of the training rows, and the published dev or test rows are only reported.
@@ -36,7 +37,7 @@ class Setting:
         student_epochs: of distillation, and of the student without a teacher.
         learning_rate: of both.
         batch_size: of both.
-        pairs: whether it starts from the base for pairs.
+        pairs: whether it starts from the models for pairs.
     """
 
     data: Data
@@ -165,6 +166,9 @@ def make_task_parser(description: str, default: Sequence[str]) -> argparse.Argum
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--base", metavar="DIR", help="a pretrained model directory with a masked-LM head")
     parser.add_argument("--pair-base", metavar="DIR", help="one for tasks of pairs; --base when absent")
+    parser.add_argument(
+        "--pair-student", metavar="DIR", help="what their students start from; their teachers' layers when absent"
+    )
     parser.add_argument("--data", type=Path, default=PUBLIC_DATA, metavar="DIR", help="folder of the tasks' data")
     parser.add_argument("--out", type=Path, default=Path("runs/results"), metavar="DIR", help="where the runs go")
     parser.add_argument("--tasks", nargs="+", choices=list(SETTINGS), default=list(default), help="which tasks")
@@ -199,7 +203,7 @@ def make_recipe(name: str, setting: Setting, seed: int, base: str, flags: argpar
         name=name,
         output=str(flags.out / name / f"seed-{seed}"),
         teacher=Teacher(model=(setting.pairs and flags.pair_base) or base),
-        student=Student(),
+        student=Student(start=flags.pair_student if setting.pairs else None),
         data=_rooted(setting.data, flags.data),
         stages=[
             Stage(finetune=FinetuneStage(epochs=setting.teacher_epochs, **shared)),
@@ -256,8 +260,9 @@ def _arguments(names: Sequence[str], base: str, flags: argparse.Namespace) -> st
         full = Path(model).absolute()
         return full.relative_to(Path.cwd()) if full.is_relative_to(Path.cwd()) else Path(model)
 
-    bases = f"--base {shown(base)}" + (f" --pair-base {shown(flags.pair_base)}" if flags.pair_base else "")
-    which = "--short" if flags.short else f"{bases} --tasks {' '.join(names)}"
+    models = {"--base": base, "--pair-base": flags.pair_base, "--pair-student": flags.pair_student}
+    named = " ".join(f"{flag} {shown(model)}" for flag, model in models.items() if model)
+    which = "--short" if flags.short else f"{named} --tasks {' '.join(names)}"
     return f"{which} --seeds {' '.join(map(str, flags.seeds))}"
 
 
