@@ -1,6 +1,6 @@
-"""Which losses teach a task best: the measurement behind the defaults of task distillation.
+r"""Which losses teach a task best: the measurement behind the defaults of task distillation.
 
-    python benchmarks/objectives.py --base runs/teacher/02-distill --out runs/results \\
+    python benchmarks/objectives.py --base runs/teacher/02-distill --out runs/results \
         --pair-base runs/pairs/01-finetune --pair-student runs/pairs/02-distill
 
 Each objective teaches the same student, from the same start, for the same steps, by the teachers that

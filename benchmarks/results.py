@@ -1,6 +1,6 @@
-"""Results on real tasks: fine-tune a pretrained base, distil it, compare; the tables of docs/results.md.
+r"""Results on real tasks: fine-tune a pretrained base, distil it, compare; the tables of docs/results.md.
 
-    python benchmarks/results.py --base runs/teacher/02-distill --out runs/results \\
+    python benchmarks/results.py --base runs/teacher/02-distill --out runs/results \
         --pair-base runs/pairs/01-finetune --pair-student runs/pairs/02-distill
 
 Teachers and students of tasks of pairs start from models of their own, where they are named (recipes/pairs.yaml makes
