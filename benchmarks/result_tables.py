@@ -36,8 +36,7 @@ class Result:
     @property
     def seconds(self) -> float:
         """Training time of teacher, student and student without a teacher, over all sessions."""
-        manifests = self.report.provenance.manifests.values()
-        return sum(manifest["metrics"].get("seconds", 0.0) for manifest in manifests)
+        return self.report.provenance.seconds or 0.0
 
 
 def kept(task: TaskComparison) -> Ratio:

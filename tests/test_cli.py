@@ -1,5 +1,6 @@
 """The command line: what it prints, how it ends, and what it leaves when the data is bad."""
 
+import errno
 import gzip
 import json
 import re
@@ -269,3 +270,13 @@ def test_without_the_extra_that_trains_there_is_help_and_a_hint(arguments, code,
 def test_a_missing_recipe_ends_with_two(cli, tmp_path):
     called = cli("run", tmp_path / "nothing.yaml")
     assert called.code == 2 and "no such recipe" in called.err and "Traceback" not in called.err
+
+
+def test_a_full_disk_is_told_and_not_traced(cli, tmp_path, teacher, monkeypatch):
+    def fill(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device", "weights.tmp")
+
+    monkeypatch.setattr(pipeline, "evaluate", fill)
+    called = cli("evaluate", teacher, "--task", "classification", "--data", write(tmp_path / "rows.csv"))
+    assert called.code == 2
+    assert called.err.startswith("error: weights.tmp: No space left on device; what was finished is kept. Make room")

@@ -36,6 +36,37 @@ def path(tmp_path):
     return file
 
 
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"data": {"task": "classification", "labels": ["a", "b", "a"]}}, "data: labels: 'a' stands there twice"),
+        ({"student": {"start": "general", "layers": 2, "init": "first"}}, "student: a student that starts from general "
+         "has its shape; leave out layers, init"),
+        ({"student": {"init": "foo"}}, "student.init: 'foo' is none of the values it can have"),
+        ({"stages": [{"distill": {"seed": 2**32}}]}, "stages.0.distill.seed: Input should be less than 4294967296"),
+        ({"gates": {"kept": 97}}, "gates.kept: Input should be less than 2"),
+        ({"studnet": {}}, "studnet: there is no such field"),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_is_told_once_and_in_plain_words(tree, message):
+    with pytest.raises(PocketBertError) as caught:
+        parse_section(Recipe, {"name": "x", "stages": [{"distill": {}}]} | tree, "x.yaml")
+    head, *lines = str(caught.value).splitlines()
+    assert head == "x.yaml: 1 wrong field(s)"
+    assert len(lines) == 1
+    assert lines[0].startswith(f"  {message}")
+
+
+def test_a_recipe_as_resolved_can_be_read_again():
+    recipe = parse_section(Recipe, {"name": "x", "student": {"start": "general"}, "stages": [{"distill": {}}]}, "x")
+    assert (
+        parse_section(
+            Recipe, recipe.model_dump(exclude_none=True, exclude={"stages"}) | {"stages": [{"distill": {}}]}, "x"
+        )
+        == recipe
+    )
+
+
 def test_a_recipe_is_read(path):
     recipe = load_recipe(path)
     assert recipe.data.train == ["train.csv"] and recipe.data.metric == ["accuracy"]
@@ -84,7 +115,7 @@ def test_overrides_are_yaml_values(path):
         ("stages.²=1", "the recipe has nothing at '²'"),
         ("name.first=x", "the recipe has nothing at 'first'"),
         ("data.train=[a", "not a YAML value"),
-        ("data.colour=red", r"data\.colour: Extra inputs"),
+        ("data.colour=red", r"data\.colour: there is no such field"),
         ("stages.0.distill.epochs=1", "name one of epochs, steps and budget"),
     ],
 )
@@ -105,8 +136,8 @@ def test_wrong_overrides_are_named(path, override, message):
         ("name: x\nstages: [{finetune: {}, distill: {}}]", "exactly one key"),
         ("name: x\nstages: [{}]", "exactly one key"),
         ("name: x\nstages: [{pretrain: }]", r"stages\.0\.pretrain\.corpus: Field required"),
-        ("name: x\nstages: [{bake: {}}]", r"stages\.0\.bake: Extra inputs"),
-        ("name: x\nstages: [{finetune: {epoch: 3}}]", r"stages\.0\.finetune\.epoch: Extra inputs"),
+        ("name: x\nstages: [{bake: {}}]", r"stages\.0\.bake: there is no such field"),
+        ("name: x\nstages: [{finetune: {epoch: 3}}]", r"stages\.0\.finetune\.epoch: there is no such field"),
         ("name: x\nstages: [{finetune: {budget: soon}}]", r"budget: .*'soon' is not a duration; write 90s, 20m"),
         ("name: x\nstages: [{pretrain: {corpus: a.txt, masking: {mask: 0.9, random: 0.2}}}]", "at most 1"),
     ],

@@ -1,5 +1,6 @@
 """The command line: one thin command per verb. It parses, calls, prints; what it calls is in ``pipeline``."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -20,6 +21,9 @@ WIDTH = 100
 """Columns where no terminal says how many there are."""
 TRAIN = ("accelerate", "huggingface_hub", "safetensors", "torch", "transformers")
 """What the extra `train` brings and every verb needs."""
+
+NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""Errors of the system that are about the place a person named, or its size."""
 
 app = typer.Typer(
     help="Turn a BERT-family teacher into a small fast student, and measure what it kept.",
@@ -208,6 +212,15 @@ def main() -> None:
         app(standalone_mode=True)
     except PocketBertError as error:
         _end(error)
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            raise
+        _end(
+            PocketBertError(
+                f"{error.filename or 'a file'}: {error.strerror}; what was finished is kept. Make room "
+                "or name another place, and run the same command again"
+            )
+        )
     except ModuleNotFoundError as error:
         if error.name not in TRAIN:
             raise

@@ -3,7 +3,6 @@
 A stage whose inputs have not changed is skipped, one that was killed goes on, and a run ends with its report.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +67,6 @@ def run(recipe: Recipe, *, console: Console | None = None) -> Report:
         GateBreach: a gate does not hold; the report is written all the same.
         Interrupted: asked to stop; run again to go on.
     """
-    started = time.monotonic()
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     folder = Path(recipe.output or f"runs/{recipe.name}")
@@ -78,7 +76,7 @@ def run(recipe: Recipe, *, console: Console | None = None) -> Report:
     for number, stage in enumerate(recipe.stages, start=1):
         walk.console.rule(f"{number}/{len(recipe.stages)} {stage.kind}", align="left")
         _take_step(walk, number, stage.options)
-    report = _make_report(walk, time.monotonic() - started)
+    report = _make_report(walk)
     if ranks.is_main():
         report.to_json(folder / "report.json")
         write_html(report, folder / "report.html")
@@ -187,7 +185,7 @@ def _find_or_measure(walk: _Walk, path: Path, key: str, measure: Callable[[], Co
     return comparison
 
 
-def _make_report(walk: _Walk, seconds: float) -> Report:
+def _make_report(walk: _Walk) -> Report:
     last = walk.comparisons[-1] if walk.comparisons else None
     report = Report(
         name=walk.recipe.name,
@@ -202,7 +200,7 @@ def _make_report(walk: _Walk, seconds: float) -> Report:
             data={name: manifest.data for name, manifest in walk.manifests.items()},
             machine=describe_machine(),
             seeds={f"{number}": stage.options.seed for number, stage in enumerate(walk.recipe.stages, start=1)},
-            seconds=seconds,
+            seconds=sum(manifest.metrics.get("seconds", 0.0) for manifest in walk.manifests.values()),
         ),
     )
     report.gates = check_gates(walk.recipe.gates, report)

@@ -43,6 +43,9 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str | Path) else value
 
 
+_KIND = re.compile(r"[\[(]")
+"""In the place of an error: one of the kinds that a field may have, not a field."""
+
 S = TypeVar("S", bound="Section")
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 Sources = Annotated[list[str], BeforeValidator(as_list)]
@@ -92,6 +95,15 @@ class Data(Section):
             values = {**values, "metric": [values["metric"]]}
         return values
 
+    @model_validator(mode="after")
+    def _each_label_once(self) -> "Data":
+        twice = [label for number, label in enumerate(self.labels or []) if label in (self.labels or [])[:number]]
+        if twice:
+            raise ValueError(
+                f"labels: {twice[0]!r} stands there twice; the place of a label is the number of its logit"
+            )
+        return self
+
 
 class Masking(Section):
     """Which tokens the masked language model has to predict."""
@@ -134,7 +146,7 @@ class Training(Section):
     patience: int | None = Field(None, gt=0, description="validations without gain before stopping")
     save_every: Seconds = Field(300.0, description="time between checkpoints")
     save_steps: int | None = Field(None, gt=0, description="steps between checkpoints, instead of time")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
 
     @model_validator(mode="after")
     def _one_length(self) -> "Training":
@@ -166,6 +178,14 @@ class Student(Section):
     feed_forward: int | None = Field(None, gt=0, description="the teacher's when absent")
     init: Init | list[int] = Field("uniform", description="which teacher layers the student starts from")
     start: str | None = Field(None, description="a model to start from, instead of shape and init")
+
+    @model_validator(mode="after")
+    def _start_or_shape(self) -> "Student":
+        fields = type(self).model_fields
+        shape = [name for name in fields if name != "start" and getattr(self, name) != fields[name].default]
+        if self.start and shape:
+            raise ValueError(f"a student that starts from {self.start} has its shape; leave out {', '.join(shape)}")
+        return self
 
 
 class Teacher(Section):
@@ -266,7 +286,7 @@ class Stage(Section):
 class Gates(Section):
     """Limits that a run has to hold."""
 
-    kept: float | None = Field(None, gt=0, description="least share of the teacher's score")
+    kept: float | None = Field(None, gt=0, lt=2, description="least share of the teacher's score, such as 0.97")
     smaller: float | None = Field(None, ge=0, lt=1, description="least share of the teacher's bytes saved")
     faster: float | None = Field(None, gt=0, description="least throughput, as a multiple of the teacher's")
 
@@ -316,11 +336,21 @@ def parse_section(kind: type[S], tree: Any, where: str) -> S:
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in problem['loc']) or 'recipe'}: {problem['msg']}"
-            for problem in error.errors()
-        ]
+        lines = list(dict.fromkeys(_describe(problem) for problem in error.errors()))
         raise PocketBertError(f"{where}: {len(lines)} wrong field(s)\n" + "\n".join(lines)) from None
+
+
+def _describe(problem: Any) -> str:
+    """A line of plain words: which field, and what is wrong with it."""
+    parts = [str(part) for part in problem["loc"]]
+    fields = [part for part in parts if not _KIND.search(part)]
+    path = ".".join(fields)
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "there is no such field; docs/recipes.md lists them"
+    elif len(fields) < len(parts):
+        message = f"{problem['input']!r} is none of the values it can have; docs/recipes.md lists them"
+    return f"  {path}: {message}" if path else f"  {message}"
 
 
 def parse_value(text: str, where: str) -> Any:

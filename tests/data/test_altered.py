@@ -86,6 +86,15 @@ def test_any_source_of_text_can_be_altered(tmp_path, monkeypatch):
         read_records(["altered:gone.txt"])
 
 
+@pytest.mark.parametrize("source", ["a.csv", "a.*", "hub:wiki", "embedded:areas", "altered:a.txt", ""])
+def test_pairs_are_made_of_plain_text_alone(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "a.csv"):
+        Path(name).write_text("text,label\n" + "\n\n".join(documents(2)))
+    with pytest.raises(DataError, match=r"pairs are made of plain text; name files that end in \.txt"):
+        read_records([f"altered:{source}"])
+
+
 def test_altered_pairs_are_known_by_the_text_they_are_made_of(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("one")

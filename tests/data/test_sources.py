@@ -188,7 +188,7 @@ def test_a_guessed_text_column_is_noted_once(tmp_path):
     (tmp_path / "c.jsonl").write_text('{"id": "x", "sentence": "more words"}\n')
     notes = []
     assert len(list(read_texts([str(tmp_path / "*.jsonl")], notes=notes))) == 3
-    assert notes == ["guessed columns: text='review'", "guessed columns: text='sentence'"]
+    assert notes == ["guessed columns: text_column='review'", "guessed columns: text_column='sentence'"]
     notes.clear()
     assert list(read_texts([str(tmp_path / "a.jsonl")], "id", notes=notes)) == ["x"]
     assert notes == []
@@ -280,3 +280,14 @@ def test_real_texts(shared_data):
     texts = list(read_texts([str(shared_data / "wikitext" / "wikitext103.wiki.valid.tokens")]))
     # The file's own count is 217,646 with a mark for each of its 3,760 line ends.
     assert sum(len(text.split()) for text in texts) == 217_646 - 3_760
+
+
+def test_what_is_wrong_with_the_table_of_a_corpus_can_be_mended_as_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,2\n3,4\n")
+    for column, message in ((None, "cannot tell which column is the text"), ("c", "there is no column 'c'")):
+        with pytest.raises(DataError, match=f"{message}; set text_column: to one of the columns 'a', 'b'"):
+            list(read_texts([str(path)], column))
+    path.write_text("text,b\none,two\nragged\n")
+    with pytest.raises(DataError, match=r"; mend the row$"):
+        list(read_texts([str(path)]))

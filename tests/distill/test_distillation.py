@@ -102,6 +102,22 @@ def test_the_seed_decides_the_new_head_of_a_general_student(tmp_path, teacher, d
     assert weights[0] == weights[1]
 
 
+def test_a_teacher_of_another_task_is_refused_and_a_base_of_another_is_not(tmp_path, teacher):
+    path = tmp_path / "scores.csv"
+    path.write_text("text,label\n" + "the cat,1.5\na dog,0.5\n" * 20, encoding="utf-8")
+    data = Data(task="regression", train=[str(path)], max_length=16)
+    with pytest.raises(ModelError, match="teacher: has 2 outputs, but regression has one; finetune it on this data"):
+        teach(DistillStage(**SHORT), teacher, tmp_path / "student", data)
+    finetune(FinetuneStage(**SHORT), teacher, tmp_path / "tuned", data, console=jobs.QUIET)
+    teach(DistillStage(**SHORT), str(tmp_path / "tuned"), tmp_path / "student", data)
+    multi = data.model_copy(update={"task": "multi_label", "labels": ["1.5", "0.5"]})
+    finetune(FinetuneStage(**SHORT), str(tmp_path / "tuned"), tmp_path / "sets", multi, console=jobs.QUIET)
+    single = multi.model_copy(update={"task": "classification"})
+    with pytest.raises(ModelError, match=r"sets: was trained for multi_label .*set data\.task: multi_label"):
+        teach(DistillStage(**SHORT), str(tmp_path / "sets"), tmp_path / "other", single)
+    finetune(FinetuneStage(**SHORT), str(tmp_path / "sets"), tmp_path / "labels", single, console=jobs.QUIET)
+
+
 def test_labels_are_in_the_teachers_order(tmp_path, data):
     fields = {"num_labels": 2, "id2label": {0: "good", 1: "bad"}, "label2id": {"good": 0, "bad": 1}}
     teacher = tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification", **fields)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import tiny
-from pocketbert.distill.rows import encode_role, fingerprints, label_order, read_rows, read_test_rows, training_inputs
+from pocketbert.distill.rows import (
+    check_purpose,
+    encode_role,
+    fingerprints,
+    label_order,
+    read_rows,
+    read_test_rows,
+    training_inputs,
+)
 from pocketbert.errors import DataError, ModelError
 from pocketbert.models.loading import LoadedModel
 from pocketbert.recipe import Data
@@ -57,6 +65,14 @@ def test_a_limit_is_on_training_rows(files):
     assert (len(rows.train), len(rows.validation), len(rows.test)) == (20, 50, 50)
 
 
+def test_rows_behind_the_limit_are_not_even_read(tmp_path, files):
+    path = tmp_path / "train.csv"
+    path.write_text(path.read_text(encoding="utf-8") + "ragged,row,of,fields\n", encoding="utf-8")
+    assert len(read(files, "train", "validation", "test", limit=50).train) == 50
+    with pytest.raises(DataError, match="row 51"):
+        read(files, "train", "validation", "test", limit=51)
+
+
 def test_too_few_rows_to_hold_some_out(tmp_path):
     few = [str(tiny.write_reviews(tmp_path / "few.csv", 4))]
     with pytest.raises(DataError, match=r"4 training rows are too few to hold some out; name data\.test"):
@@ -95,9 +111,9 @@ def test_a_models_labels_rule_where_it_is_evaluated(files):
 # The order of labels
 
 
-def make_teacher(labels):
+def make_teacher(labels, problem_type=None):
     tokenizer = tiny.make_tokenizer("bert")
-    fields = {"num_labels": len(labels), "id2label": dict(enumerate(labels)),
+    fields = {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": problem_type,
               "label2id": {name: number for number, name in enumerate(labels)}}  # fmt: skip
     return LoadedModel(tiny.make_model("bert", "SequenceClassification", tokenizer, **fields), tokenizer, "teacher", ())
 
@@ -143,6 +159,53 @@ def test_labels_that_are_called_by_numbers_are_found_by_name():
     names = [f"LABEL_{number}" for number in range(11)]
     task = make_task(Data(task="classification", labels=sorted(names)))
     assert label_order(task, make_teacher(names)) == names
+
+
+# What a model was trained for
+
+SINGLE, MULTI = "single_label_classification", "multi_label_classification"
+
+
+@pytest.mark.parametrize("problem_type", [None, SINGLE])
+def test_a_classifier_is_no_model_of_regression(problem_type):
+    message = "teacher: has 2 outputs, but regression has one; finetune it on this data first"
+    with pytest.raises(ModelError, match=message):
+        check_purpose(make_task(Data(task="regression")), make_teacher(tiny.LABELS, problem_type))
+
+
+@pytest.mark.parametrize(
+    ("task", "problem_type", "trained"),
+    [
+        ("classification", MULTI, "multi_label"),
+        ("multi_label", SINGLE, "classification"),
+        ("classification", "regression", "regression"),
+        ("multi_label", "regression", "regression"),
+    ],
+)
+def test_a_model_of_another_task_is_refused(task, problem_type, trained):
+    message = (
+        rf"teacher: was trained for {trained} \(problem_type {problem_type} in config\.json\), but data\.task is "
+        rf"{task}; set data\.task: {trained}, or finetune it on this data first"
+    )
+    with pytest.raises(ModelError, match=message):
+        check_purpose(make_task(Data(task=task)), make_teacher(tiny.LABELS, problem_type))
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "problem_type"),
+    [
+        ("classification", tiny.LABELS, None),
+        ("classification", tiny.LABELS, SINGLE),
+        ("classification", tiny.LABELS, "a word of their own"),
+        ("multi_label", tiny.LABELS, None),
+        ("multi_label", tiny.LABELS, MULTI),
+        ("regression", ["LABEL_0"], None),
+        ("regression", ["value"], "regression"),
+        ("token_classification", tiny.TAGS, SINGLE),
+    ],
+)
+def test_a_model_that_does_not_say_or_says_the_same_is_taken(task, labels, problem_type):
+    check_purpose(make_task(Data(task=task)), make_teacher(labels, problem_type))
 
 
 # Rows that are too long

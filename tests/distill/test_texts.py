@@ -53,7 +53,7 @@ def test_a_guessed_text_column_is_told_when_the_text_is_tokenised(tmp_path):
     console = Console(file=io.StringIO())
     corpus = open_corpus([str(tmp_path / "a.jsonl")], TOKENIZER, tmp_path / "corpora", console)
     assert corpus.documents == 2
-    assert "guessed columns: text='review'" in console.file.getvalue().splitlines()
+    assert "guessed columns: text_column='review'" in console.file.getvalue().splitlines()
 
 
 def test_the_text_column_can_be_named(tmp_path):

@@ -27,7 +27,7 @@ def test_the_card_says_what_the_run_proved(report):
         "1.93 ×  the teacher's throughput in batches of 32",
         "accuracy *                  0.9275         0.9100                    0.8600           0.2450",
         "learning from the teacher, not from the labels alone, adds +5.0 points [1.0, 9.5]",
-        "only the teacher is right on 32, only the student on 25 (McNemar's exact test, p = 0.427)",
+        "only the teacher is right on 32 examples, only the student on 25 (McNemar's test, p = 0.427)",
         "PASS  gate kept: at least 97.0 % asked, 98.1 % measured: holds by 1.11 points",
         "FAIL  gate smaller: at least 60.0 % asked, 38.8 % measured: missed by 21.16 points",
         "PASS  gate faster: at least 1.50 × asked, 1.93 × measured: holds by 0.43 ×",
@@ -87,6 +87,12 @@ def test_names_are_text_and_not_markup(report):
     text = render(report.model_copy(update={"tasks": [task], "name": "[bold]run"}))
     assert "[red]tricky[/red]" in text
     assert "[bold]run" in text
+
+
+def test_hidden_tokens_of_blocks_are_called_so(report):
+    text = render(report.model_copy(update={"tasks": [report.tasks[0].model_copy(update={"task": "masked_lm"})]}))
+    for phrase in ("masked_lm, 400 blocks;", "of the hidden tokens of 400 blocks", "right on 32 hidden tokens, only"):
+        assert phrase in text
 
 
 def test_several_tasks_say_what_each_kept(report):

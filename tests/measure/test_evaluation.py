@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 import tiny
-from pocketbert.errors import DataError, ModelError
+from pocketbert.errors import DataError, ModelError, PocketBertError
 from pocketbert.measure import evaluation
 from pocketbert.measure.evaluation import compare, evaluate
 from pocketbert.models.loading import load_model
@@ -43,6 +43,13 @@ def numbered(count):
     names = [f"LABEL_{number}" for number in range(count)]
     return {"num_labels": count, "id2label": dict(enumerate(names)),
             "label2id": {name: number for number, name in enumerate(names)}}  # fmt: skip
+
+
+def test_a_comparison_needs_a_teacher_and_a_student(reviews):
+    data = Data(task="classification", test=reviews)
+    for models, absent in (({"student": "x"}, "teacher"), ({"teacher": "x"}, "student")):
+        with pytest.raises(PocketBertError, match=f"compare: name the model that is the {absent}"):
+            compare(models, data)
 
 
 def test_rows_that_are_left_out_are_neither_scored_nor_hidden(tmp_path, reviews):
@@ -108,6 +115,25 @@ def test_labels_without_names_must_be_as_many_as_the_rows_have(tmp_path):
         evaluate(model, data, console=QUIET)
     named = data.model_copy(update={"labels": ["1", "2", "3"]})
     assert evaluate(model, named, console=QUIET, resamples=20).examples == 8
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("regression", "has 2 outputs, but regression has one"),
+        ("multi_label", r"was trained for classification .* but data\.task is multi_label"),
+    ],
+)
+def test_a_model_of_another_task_is_refused(tmp_path, task, message):
+    path = tmp_path / "test.csv"
+    label = "1" if task == "regression" else "good"
+    path.write_text("text,label\n" + f"the cat,{label}\n" * 4, encoding="utf-8")
+    model = make(tmp_path, "model", problem_type="single_label_classification")
+    data = Data(task=task, test=[str(path)], max_length=16)
+    with pytest.raises(ModelError, match=message):
+        evaluate(model, data, console=QUIET, resamples=20)
+    with pytest.raises(ModelError, match=message):
+        compare({"teacher": model, "student": model}, data)
 
 
 def test_contexts_in_other_windows_are_timed_by_their_first(tmp_path):

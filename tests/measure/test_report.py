@@ -53,11 +53,18 @@ def test_the_page_says_what_the_run_proved(report):
         "accuracy 0.9275 0.9100 0.8600 0.2450",
         "This is a demonstration",
         "finetune teacher training loss",
-        "the run took 6 min 12 s",
+        "trained for 6 min 12 s",
         "temperature: 2.0",
         "b1946ac92492d234",
         "torch 2.13.0",
     ):
+        assert phrase in words
+
+
+def test_hidden_tokens_of_blocks_are_called_so(report):
+    task = report.tasks[0].model_copy(update={"task": "masked_lm"})
+    words = Page(render_html(report.model_copy(update={"tasks": [task]}))).words
+    for phrase in ("masked_lm, 400 blocks,", "of the hidden tokens of 400 blocks", "right on 32 hidden tokens, only"):
         assert phrase in words
 
 

@@ -5,7 +5,9 @@ from pocketbert.measure.results import Interval, Ratio, Size
 from pocketbert.measure.wording import (
     count,
     describe_agreement,
+    describe_examples,
     describe_gate,
+    describe_mcnemar,
     describe_ratio,
     duration,
     file_size,
@@ -52,6 +54,23 @@ def test_a_larger_student_is_said_to_have_more_bytes():
 def test_numbers_agree_by_correlation(report):
     task = report.tasks[0].model_copy(update={"task": "regression", "agreement": 0.9812})
     assert describe_agreement(task) == "answers correlate 0.981 with the teacher's on 400 examples"
+
+
+@pytest.mark.parametrize(
+    ("task", "examples", "agreement", "right"),
+    [
+        ("classification", "1,400 examples", "91.6 % of 1,400 examples", "32 examples"),
+        ("multi_label", "1,400 examples", "91.6 % of 1,400 examples", "32 examples"),
+        ("question_answering", "1,400 examples", "91.6 % of 1,400 examples", "32 examples"),
+        ("token_classification", "1,400 examples", "91.6 % of the words of 1,400 examples", "32 examples"),
+        ("masked_lm", "1,400 blocks", "91.6 % of the hidden tokens of 1,400 blocks", "32 hidden tokens"),
+    ],
+)
+def test_each_number_says_what_it_counts(report, task, examples, agreement, right):
+    found = report.tasks[0].model_copy(update={"task": task, "agreement": 0.916, "examples": 1400})
+    assert describe_examples(found) == examples
+    assert describe_agreement(found) == f"same answer as the teacher on {agreement}"
+    assert describe_mcnemar(found.mcnemar, task).startswith(f"only the teacher is right on {right}, only the student")
 
 
 def test_an_unmeasured_gate_says_so():

@@ -160,3 +160,8 @@ def test_positions_are_what_the_model_takes(tmp_path, family):
 
 def test_a_tokenizer_takes_options(bert):
     assert load_tokenizer(str(bert), model_input_names=["input_ids"]).model_input_names == ["input_ids"]
+
+
+def test_a_folder_without_a_tokenizer_is_refused_in_a_whole_sentence(tmp_path):
+    with pytest.raises(ModelError, match=r"its tokenizer cannot be loaded: there is no tokenizer\.json in it$"):
+        load_tokenizer(str(tmp_path))

@@ -26,6 +26,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "answers": ("answers", "answer"),
 }  # fmt: skip
 """Column names of each role in lower case; the first that a source has is taken."""
+USUAL_NAMES["text_column"] = USUAL_NAMES["text"]
 
 USUAL_PAIRS = (
     ("text", "pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
@@ -83,7 +84,9 @@ def guess_columns(
             _require_header(names, place)
             found = _by_content(role, _free(names, columns | guessed), sample)
             if found is None:
-                raise DataError(f"{place}: cannot tell which column is the {role}; {_choices(role, names)}")
+                raise DataError(
+                    f"{place}: cannot tell which column is the {role.removesuffix('_column')}; {_choices(role, names)}"
+                )
             guessed[role] = found
     note = ", ".join(f"{role}={guessed[role]!r}" for role in wanted if role in guessed)
     return Guess(columns | guessed, f"guessed columns: {note}" if note else "")
@@ -137,7 +140,7 @@ def _require_header(names: Sequence[str], place: str) -> None:
 
 def _by_content(role: str, free: Sequence[str], sample: Sequence[Record]) -> str | None:
     values = {name: [record.values.get(name) for record in sample] for name in free}
-    if role in ("text", "context"):
+    if role in ("text", "text_column", "context"):
         return _best({name: _mean_length(column) for name, column in values.items()}, max)
     if role == "label":
         return _best({name: _distinct(column) for name, column in values.items()}, min)

@@ -27,10 +27,12 @@ class RowPolicy:
     Attributes:
         on_error: ``fail`` stops at the first one; ``skip`` counts it and goes on.
         skipped: where rows are counted.
+        choice: whether the user can have rows skipped.
     """
 
     on_error: OnError = "fail"
     skipped: Skipped = field(default_factory=Skipped)
+    choice: bool = True
 
     def fault(self, message: str) -> None:
         """Report a bad row.
@@ -39,7 +41,7 @@ class RowPolicy:
             DataError: the policy is ``fail``.
         """
         if self.on_error == "fail":
-            raise DataError(f"{message}; mend the row or set on_error: skip")
+            raise DataError(f"{message}; mend the row{' or set on_error: skip' if self.choice else ''}")
         self.skipped.add(message)
 
 

@@ -1,7 +1,7 @@
 """What recipes name as data, read as records or as texts: files, globs, hub data sets, the embedded default.
 
 A source is a path or a glob (``data/*.jsonl.zst``), ``hub:NAME`` or ``hub:NAME:CONFIGURATION``,
-``embedded:text`` or ``embedded:areas``, or ``altered:`` before any of these: pairs made of its sentences. The
+``embedded:text`` or ``embedded:areas``, or ``altered:`` before plain text: pairs made of its sentences. The
 ending tells a file's format, with ``.gz`` or ``.zst`` behind it when it is compressed.
 
 In CSV and TSV files of the user's own the first row names the columns, unless the recipe names columns by
@@ -132,8 +132,21 @@ def resolve(sources: Sequence[str]) -> list[Path | str]:
 
 def _places(source: str) -> Sequence[Path | str]:
     if source.startswith(ALTERED):
-        return [f"{ALTERED}{place}" for place in _places(source.removeprefix(ALTERED))]
+        return [f"{ALTERED}{place}" for place in _plain_text(source)]
     return [source] if source.startswith((HUB, EMBEDDED)) else _files(source)
+
+
+def _plain_text(source: str) -> Sequence[Path | str]:
+    """The text that pairs are made of; a table's text has columns, faults and policies of its own."""
+    inner = source.removeprefix(ALTERED)
+    places = _places(inner) if inner else [inner]
+    for place in places:
+        if place != f"{EMBEDDED}text" and not (isinstance(place, Path) and suffix_of(place) in TEXT):
+            raise DataError(
+                f"{source}: pairs are made of plain text; name files that end in {', '.join(TEXT)} (each also with "
+                f".gz or .zst), or {EMBEDDED}text"
+            )
+    return places
 
 
 def _files(source: str) -> list[Path]:
@@ -235,12 +248,12 @@ def _texts(place: Path | str, text_column: str | None, split: str | None, notes:
 
 
 def _column_texts(place: Path | str, text_column: str | None, split: str, notes: list[str]) -> Iterator[str]:
-    rows = _read(place, split, None, not _by_number([text_column]), RowPolicy())
+    rows = _read(place, split, None, not _by_number([text_column]), RowPolicy(choice=False))
     sample = list(itertools.islice(rows, SAMPLE))
-    guess = guess_columns(list(sample[0].values), sample, {"text": text_column})
+    guess = guess_columns(list(sample[0].values), sample, {"text_column": text_column})
     if guess.note and guess.note not in notes:
         notes.append(guess.note)
-    column = guess.columns["text"]
+    column = guess.columns["text_column"]
     for row in itertools.chain(sample, rows):
         text = row.values.get(column)
         if text is not None and not isinstance(text, str):

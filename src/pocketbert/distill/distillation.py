@@ -14,7 +14,7 @@ from pocketbert.distill.learning import learn_rows
 from pocketbert.distill.objective import Objective
 from pocketbert.distill.prediction import masked_lm_loss
 from pocketbert.distill.pretrain import masked_lm_evaluator
-from pocketbert.distill.rows import fingerprints, read_rows, training_inputs
+from pocketbert.distill.rows import check_purpose, fingerprints, read_rows, training_inputs
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.texts import CORPORA, prepare_texts
 from pocketbert.distill.trainer import Job, train
@@ -47,7 +47,7 @@ def distill(
     options: DistillStage,
     teacher: str,
     student: Student,
-    output: Path,
+    output: Path | str,
     data: Data | None = None,
     *,
     console: Console | None = None,
@@ -71,7 +71,7 @@ def distill(
         PocketBertError: the data, the teacher or the student's shape cannot be used.
         Interrupted: asked to stop; the state is saved.
     """
-    lesson = _Lesson(teacher, student, output, console or Console(stderr=True), replace)
+    lesson = _Lesson(teacher, student, Path(output), console or Console(stderr=True), replace)
     if options.corpus:
         return _distill_texts(options, lesson)
     data = options.data or data
@@ -87,7 +87,9 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
     stage, parents = _open(options, lesson, training_inputs(data, prints))
     if stage.done:
         return stage.skip(lesson.console)
-    teacher = load_model(lesson.teacher, make_task(data).head)
+    task = make_task(data)
+    teacher = load_model(lesson.teacher, task.head)
+    check_purpose(task, teacher)
     rows = read_rows(data, teacher)
     pairs = any(example.pair is not None for example in rows.train[:1])
     built = _student(teacher, lesson, options, rows.task.head, rows.task.model_fields(), pairs, losses)

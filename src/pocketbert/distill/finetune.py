@@ -18,7 +18,7 @@ from pocketbert.recipe import Data, FinetuneStage, Losses
 def finetune(
     options: FinetuneStage,
     model: str,
-    output: Path,
+    output: Path | str,
     data: Data | None = None,
     *,
     console: Console | None = None,
@@ -48,7 +48,7 @@ def finetune(
     parent = Parent(role="start", source=model, weights=hash_weights(model))
     prints = fingerprints(data)
     key = hash_text("finetune", hash_options(options), training_inputs(data, prints), parent.weights)
-    stage = StageFolder(output, key, replace)
+    stage = StageFolder(Path(output), key, replace)
     if stage.done:
         return stage.skip(console)
     rows = read_rows(data)

@@ -28,7 +28,7 @@ TOKENIZER_CHARACTERS = 100_000_000
 
 
 def pretrain(
-    options: PretrainStage, output: Path, *, console: Console | None = None, replace: bool = False
+    options: PretrainStage, output: Path | str, *, console: Console | None = None, replace: bool = False
 ) -> Manifest:
     """Pretrain a BERT with the masked language model.
 
@@ -51,6 +51,7 @@ def pretrain(
         {"held_out": fingerprint(options.held_out)} if options.held_out else {}
     )
     pieces = hash_tokenizer(options.tokenizer) if options.tokenizer else ""
+    output = Path(output)
     stage = StageFolder(output, hash_text("pretrain", hash_options(options), pieces, *data.values()), replace)
     if stage.done:
         return stage.skip(console)

@@ -4,6 +4,7 @@ What is selected on is never what is reported: without test rows the validation 
 training rows is held out for choosing the checkpoint.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options
 from pocketbert.models.loading import LoadedModel
 from pocketbert.recipe import Data
-from pocketbert.tasks import make_task
+from pocketbert.tasks import TASKS, make_task
 from pocketbert.tasks.base import Encoded, Example, Task
 
 HELD_OUT_SHARE = 0.1
@@ -57,7 +58,7 @@ def read_rows(data: Data, teacher: LoadedModel | None = None) -> TaskRows:
     if not data.train:
         raise DataError("data.train: name the training rows")
     task = make_task(data)
-    records = list(_records(data, task, data.train, "train"))[: data.limit]
+    records = list(itertools.islice(_records(data, task, data.train, "train"), data.limit))
     task.fit(records)
     if teacher is not None:
         # Before any example is read: its target is the place of its label in this order.
@@ -147,6 +148,26 @@ def training_inputs(data: Data, prints: Mapping[str, str]) -> str:
         return hash_text(hash_options(data), *prints.values())
     learnt = data.model_copy(update={"test": []})
     return hash_text(hash_options(learnt), *(each for role, each in prints.items() if role != "test"))
+
+
+def check_purpose(task: Task, model: LoadedModel) -> None:
+    """Refuse a model whose head was trained for another task than the one it is to answer or teach.
+
+    Raises:
+        ModelError: its outputs are no number, or its ``config.json`` has the problem type of another task.
+    """
+    config = model.model.config
+    if task.name == "regression" and config.num_labels != 1:
+        raise ModelError(
+            f"{model.source}: has {config.num_labels} outputs, but regression has one; finetune it on this data first"
+        )
+    theirs = config.problem_type
+    trained = {kind.problem_type: name for name, kind in TASKS.items()}.get(theirs) if theirs else None
+    if task.problem_type and trained and trained != task.name:
+        raise ModelError(
+            f"{model.source}: was trained for {trained} (problem_type {theirs} in config.json), but data.task is "
+            f"{task.name}; set data.task: {trained}, or finetune it on this data first"
+        )
 
 
 def label_order(task: Task, model: LoadedModel) -> list[str] | None:

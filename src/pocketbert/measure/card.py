@@ -13,6 +13,7 @@ from pocketbert.measure.comparison import NEXT_STEP, Report
 from pocketbert.measure.results import ROLE_NAMES, TaskComparison
 from pocketbert.measure.wording import (
     describe_agreement,
+    describe_examples,
     describe_gain,
     describe_gate,
     describe_mcnemar,
@@ -86,7 +87,7 @@ def _task(task: TaskComparison, several: bool) -> Padding:
 
 
 def _title(task: TaskComparison) -> Text:
-    return Text.assemble((task.name, "bold"), f"  {task.task}, {task.examples:,} examples; * decides")
+    return Text.assemble((task.name, "bold"), f"  {task.task}, {describe_examples(task)}; * decides")
 
 
 def _notes(task: TaskComparison, several: bool) -> list[Text]:
@@ -101,7 +102,7 @@ def _notes(task: TaskComparison, several: bool) -> list[Text]:
     if task.gain is not None:
         lines.append(describe_gain(task.gain))
     if task.mcnemar is not None:
-        lines.append(describe_mcnemar(task.mcnemar))
+        lines.append(describe_mcnemar(task.mcnemar, task.task))
     return [Text(line) for line in lines]
 
 

@@ -75,7 +75,7 @@ class Provenance(Result):
         data: fingerprints of what was read, by name.
         machine: that ran it.
         seeds: of training and bootstrap, by name.
-        seconds: the whole run took.
+        seconds: of training, over all stages and however often they were stopped.
     """
 
     recipe: dict[str, Any] = Field(default_factory=dict)

@@ -11,6 +11,7 @@ from pocketbert.data.sources import fingerprint
 from pocketbert.distill.prediction import run_model
 from pocketbert.distill.rows import (
     TaskRows,
+    check_purpose,
     encode_role,
     label_order,
     named_labels,
@@ -18,7 +19,7 @@ from pocketbert.distill.rows import (
     read_test_rows,
     targets,
 )
-from pocketbert.errors import DataError
+from pocketbert.errors import DataError, PocketBertError
 from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options, hash_weights
 from pocketbert.measure.language import evaluate_masked_lm
@@ -101,8 +102,11 @@ def compare(models: Mapping[Role, str], data: Data, name: str | None = None, see
         seed: of the bootstrap.
 
     Raises:
-        PocketBertError: a model has no such head, or the rows cannot be used.
+        PocketBertError: teacher or student is missing, a model has no such head, or the rows cannot be used.
     """
+    for role in ("teacher", "student"):
+        if role not in models:
+            raise PocketBertError(f"compare: name the model that is the {role}")
     loaded = {role: _load(model, data) for role, model in models.items()}
     rows = _rows(data, loaded["teacher"])
     answers = {role: _answer(model, rows) for role, model in loaded.items()}
@@ -129,7 +133,10 @@ def compare(models: Mapping[Role, str], data: Data, name: str | None = None, see
 
 
 def _load(model: str, data: Data) -> LoadedModel:
-    return load_for_use(model, make_task(data).head)
+    task = make_task(data)
+    loaded = load_for_use(model, task.head)
+    check_purpose(task, loaded)
+    return loaded
 
 
 def _rows(data: Data, loaded: LoadedModel) -> TaskRows:

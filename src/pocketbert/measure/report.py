@@ -39,6 +39,7 @@ def render_html(report: Report) -> str:
         file_size=wording.file_size,
         mcnemar=wording.describe_mcnemar,
         agreement=wording.describe_agreement,
+        examples=wording.describe_examples,
         ratio=wording.describe_ratio,
         tight=_hold_together,
         yaml=_as_yaml,

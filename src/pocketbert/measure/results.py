@@ -67,8 +67,8 @@ class McNemar(Result):
     """McNemar's exact test of teacher against student.
 
     Attributes:
-        teacher_only: examples that only the teacher answers right.
-        student_only: examples that only the student answers right.
+        teacher_only: examples (hidden tokens of the masked language model) that only the teacher answers right.
+        student_only: those that only the student answers right.
         p_value: two-sided probability of a split at least this uneven, were both equally good.
     """
 
@@ -88,7 +88,8 @@ class TaskComparison(Result):
         models: scores by role.
         kept: student's score / teacher's.
         kept_above_majority: the same after taking the majority class's score off both.
-        agreement: share of the same answers; the correlation of both for regression.
+        agreement: share of examples (words of token classification, hidden tokens of the masked language model) with
+            the same answer; the correlation of both for regression.
         gain: student's score less that of the student trained without a teacher.
         mcnemar: None where answers are not simply right or wrong.
         labels: label names, for the confusion matrices.

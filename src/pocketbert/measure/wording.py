@@ -2,10 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pocketbert.measure.comparison import GateResult, Report
 from pocketbert.measure.results import Difference, Interval, McNemar, Ratio, Spread, TaskComparison
+from pocketbert.tasks.masked_lm import MaskedTokens
+from pocketbert.tasks.token_classification import TokenClassification
+
+
+class _Units(NamedTuple):
+    """What the numbers of a task type count.
+
+    Attributes:
+        examples: what is drawn anew for the intervals.
+        answers: what the same answer is a share of.
+        right: what is right or wrong as a whole.
+    """
+
+    examples: str = "examples"
+    answers: str = "examples"
+    right: str = "examples"
+
+
+_UNITS = {
+    TokenClassification.name: _Units(answers="words"),
+    MaskedTokens.name: _Units("blocks", "hidden tokens", "hidden tokens"),
+}
+"""The units of the task types whose answers have parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +101,31 @@ def describe_ratio(ratio: Ratio) -> str:
     return f"{percent(ratio.value)} {tail}"
 
 
+def describe_examples(task: TaskComparison) -> str:
+    """``400 examples``, or what the examples of the task are called."""
+    return f"{task.examples:,} {_units(task.task).examples}"
+
+
 def describe_agreement(task: TaskComparison) -> str:
     """How often teacher and student say the same."""
+    examples, units = describe_examples(task), _units(task.task)
     if task.task == "regression":
-        return f"answers correlate {task.agreement:.3f} with the teacher's on {task.examples:,} examples"
-    return f"same answer as the teacher on {percent(task.agreement)} of {task.examples:,} examples"
+        return f"answers correlate {task.agreement:.3f} with the teacher's on {examples}"
+    whole = examples if units.answers == units.examples else f"the {units.answers} of {examples}"
+    return f"same answer as the teacher on {percent(task.agreement)} of {whole}"
 
 
-def describe_mcnemar(test: McNemar) -> str:
-    """The test in one sentence."""
+def describe_mcnemar(test: McNemar, task: str) -> str:
+    """The test in one sentence.
+
+    Args:
+        test: of teacher against student.
+        task: the task type, which says what is counted.
+    """
     odds = "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.3f}"
     return (
-        f"only the teacher is right on {test.teacher_only:,}, only the student on {test.student_only:,} "
-        f"(McNemar's exact test, {odds})"
+        f"only the teacher is right on {test.teacher_only:,} {_units(task).right}, "
+        f"only the student on {test.student_only:,} (McNemar's test, {odds})"
     )
 
 
@@ -124,6 +159,10 @@ def describe_gate(gate: GateResult) -> str:
     margin = abs(gate.measured - gate.limit) * (1 if gate.name == "faster" else 100)
     verb = "holds" if gate.passed else "missed"
     return f"{asked}, {show(gate.measured)} measured: {verb} by {margin:.2f}{unit}"
+
+
+def _units(task: str) -> _Units:
+    return _UNITS.get(task, _Units())
 
 
 def _promise_kept(report: Report) -> Promise | None:

@@ -106,7 +106,10 @@ def load_tokenizer(source: str, **options: Any) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     except Exception as error:  # the tokenizers library raises nothing more specific
-        raise ModelError(f"{source}: its tokenizer cannot be loaded: {_first_line(error)}") from None
+        reason = _first_line(error)
+        # Where nothing is found the library lists what it looked for, on lines of their own.
+        why = "there is no tokenizer.json in it" if reason.endswith(":") else reason
+        raise ModelError(f"{source}: its tokenizer cannot be loaded: {why}") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         # Where a directory has no tokenizer, transformers makes one of special tokens alone.
         raise ModelError(f"{source}: has no tokenizer; save tokenizer.json beside the weights")
@@ -196,4 +199,4 @@ def _missing(report: Any) -> set[str]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return str(error).strip().splitlines()[0].strip() if str(error).strip() else type(error).__name__

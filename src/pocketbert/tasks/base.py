@@ -93,6 +93,7 @@ class Task(ABC):
     Attributes:
         name: the task's name in recipes.
         head: the suffix of the ``transformers`` auto class, ``AutoModelFor<head>``.
+        problem_type: what ``config.json`` calls a model of the task; None for tasks that it has no word for.
         metrics: names a recipe may choose to decide by.
         usual: the metrics that decide where neither recipe nor layout says.
         columns: the column of each role (text, pair, label, …), once rows were seen.
@@ -105,6 +106,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     head: ClassVar[str]
+    problem_type: ClassVar[str | None] = None
     metrics: ClassVar[tuple[str, ...]]
     usual: tuple[str, ...]
 

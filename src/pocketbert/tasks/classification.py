@@ -20,6 +20,7 @@ class Classification(TextTask):
     """One label for each text: a target is its index, a prediction the index of the largest logit."""
 
     name = "classification"
+    problem_type = "single_label_classification"
     metrics = ("accuracy", "f1", "macro_f1", "matthews")
     usual = ("accuracy",)
     positive: str | None = None
@@ -96,4 +97,4 @@ class Classification(TextTask):
 
     def model_fields(self) -> dict[str, Any]:
         """Label names and their order."""
-        return label_fields(self, "single_label_classification")
+        return label_fields(self)

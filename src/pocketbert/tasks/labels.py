@@ -1,5 +1,6 @@
 """Label names: read from any format, collected in a stable order, and missed with a hint."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
@@ -9,6 +10,9 @@ from pocketbert.data.records import Record
 from pocketbert.errors import DataError
 from pocketbert.tasks.base import Task
 from pocketbert.tasks.rows import REMEDY, readable
+
+MOST_FRACTIONS = 100
+"""Numbers between whole ones that a column of nothing but numbers may have as labels."""
 
 
 def label_name(value: Any) -> str:
@@ -35,7 +39,8 @@ def collect_labels(task: Task, records: Iterable[Record], read: Callable[[Record
         read: the labels of a row.
 
     Raises:
-        DataError: a row is wrong or a label has one example, and ``on_error`` is ``fail``; or none is left.
+        DataError: a row is wrong or a label has one example, and ``on_error`` is ``fail``; none is left; or they
+            are measurements, such as prices.
     """
     if declared := task.classes.get(task.columns["label"]):
         return list(declared)
@@ -45,10 +50,31 @@ def collect_labels(task: Task, records: Iterable[Record], read: Callable[[Record
         counts.update(names)
         for name in names:
             first.setdefault(name, where)
+    _refuse_measurements(task, first)
     _leave_out_lonely(task, counts, first)
     if not counts:
         raise DataError("the training rows have no labels")
     return order_labels(counts)
+
+
+def _refuse_measurements(task: Task, first: dict[str, str]) -> None:
+    """Refuse a column of numbers that is to be regressed: a price, a score, a similarity."""
+    numbers = [_number(name) for name in first]
+    fractions = [name for name, number in zip(first, numbers, strict=True) if number % 1]
+    if any(map(math.isnan, numbers)) or len(fractions) <= MOST_FRACTIONS:
+        return
+    raise DataError(
+        f"{first[fractions[0]]}: column {task.columns['label']!r} has numbers such as {fractions[0]}, {len(first):,} "
+        "different ones; set data.task: regression, or name them in data.labels if each is a label"
+    )
+
+
+def _number(name: str) -> float:
+    """The number that a label is; NaN for any other name."""
+    try:
+        return float(name)
+    except ValueError:
+        return math.nan
 
 
 def _leave_out_lonely(task: Task, counts: Counter[str], first: dict[str, str]) -> None:
@@ -98,12 +124,12 @@ def _some(labels: Sequence[str]) -> str:
     return ", ".join(labels[:10]) + (", …" if len(labels) > 10 else "")
 
 
-def label_fields(task: Task, problem_type: str | None) -> dict[str, Any]:
+def label_fields(task: Task) -> dict[str, Any]:
     """Configuration of a head with a logit for each of the task's labels."""
     labels = known_labels(task)
     return {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
         "label2id": {name: number for number, name in enumerate(labels)},
-        "problem_type": problem_type,
+        "problem_type": task.problem_type,
     }

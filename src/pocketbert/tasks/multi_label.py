@@ -22,6 +22,7 @@ class MultiLabel(TextTask):
     """
 
     name = "multi_label"
+    problem_type = "multi_label_classification"
     metrics = ("micro_f1", "macro_f1", "accuracy")
     usual = ("micro_f1",)
 
@@ -85,7 +86,7 @@ class MultiLabel(TextTask):
 
     def model_fields(self) -> dict[str, Any]:
         """Label names, their order, and that each has a sigmoid of its own."""
-        return label_fields(self, "multi_label_classification")
+        return label_fields(self)
 
 
 def _stack(rows: Sequence[Any]) -> NDArray[np.bool_]:

@@ -22,6 +22,7 @@ class Regression(TextTask):
     """
 
     name = "regression"
+    problem_type = "regression"
     metrics = ("pearson", "spearman")
     usual = ("pearson", "spearman")
 
@@ -77,4 +78,4 @@ class Regression(TextTask):
     def model_fields(self) -> dict[str, Any]:
         """One output, trained by the squared error."""
         names: dict[str, Any] = {"id2label": {0: "value"}, "label2id": {"value": 0}}
-        return {"num_labels": 1, "problem_type": "regression", **names}
+        return {"num_labels": 1, "problem_type": self.problem_type, **names}

@@ -168,7 +168,7 @@ class TokenClassification(Task):
 
     def model_fields(self) -> dict[str, Any]:
         """Tags and their order."""
-        return label_fields(self, None)
+        return label_fields(self)
 
 
 def _same(first: Tags, second: Tags) -> int:
