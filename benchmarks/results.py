@@ -59,7 +59,7 @@ SETTINGS = {
             train=["glue/SST-2/train.tsv"],
             test=["glue/SST-2/dev.tsv"],
             max_length=64,
-            limit=30_000,
+            limit=20_000,
         ),
         teacher_epochs=2,
         student_epochs=2,
