@@ -49,7 +49,7 @@ def test_values_of_every_type():
     _, sections = DISTILL(
         *("--budget", "20m", "--batch-size", 8, "--losses-soft-targets", "5", "--losses-cosine", 0.5),
         *("--masking-whole-words", "yes", "--soft-targets", "all", "--corpus", "a.txt", "--corpus", "b.txt"),
-        *("--init", "[0, 2]", "--layers", 2, "--start", "123", "--without-teacher", "no", "--temperature", "3"),
+        *("--init", "[0, 2]", "--layers", 2, "--architecture", "123", "--without-teacher", "no", "--temperature", "3"),
     )
     assert sections["options"] == DistillStage(
         budget="20m",
@@ -61,7 +61,7 @@ def test_values_of_every_type():
         without_teacher=False,
         temperature=3,
     )
-    assert sections["student"] == Student(init=[0, 2], layers=2, start="123")
+    assert sections["student"] == Student(init=[0, 2], layers=2, architecture="123")
 
 
 def test_a_field_that_the_command_does_not_read_has_no_flag():
