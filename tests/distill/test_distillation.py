@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 import tiny
-from pocketbert.distill.distillation import distill
+from pocketbert.distill import distillation
+from pocketbert.distill.distillation import MASKED_LM_LOSSES, TASK_LOSSES, distill
 from pocketbert.distill.finetune import finetune
 from pocketbert.distill.pretrain import pretrain
 from pocketbert.errors import DataError, ModelError, PocketBertError
@@ -203,19 +204,32 @@ def test_a_start_with_another_position_limit_is_refused(tmp_path, teacher, data)
         teach(DistillStage(**SHORT), teacher, tmp_path / "student", data, start=str(folder))
 
 
-def test_cosine_between_other_widths_is_refused(tmp_path, general, teacher, data):
+def test_cosine_between_other_widths_is_refused_where_it_was_asked_for(tmp_path, general, teacher, data):
     source, options = general
+    asked = options.model_copy(update={"losses": MASKED_LM_LOSSES})
     with pytest.raises(PocketBertError, match=r"the student has 16 and the teacher 32; set losses\.cosine: 0"):
-        teach(options, source, tmp_path / "student", hidden_size=16)
+        teach(asked, source, tmp_path / "student", hidden_size=16)
     losses = Losses(soft_targets=1, cosine=1)
     with pytest.raises(PocketBertError, match="the student has 16 and the teacher 32"):
         teach(DistillStage(losses=losses, **SHORT), teacher, tmp_path / "student", data, hidden_size=16)
     assert not list((tmp_path).glob("student/model*"))
 
 
-def test_another_width_without_cosine_is_fine(tmp_path, teacher, data):
+def test_the_default_goes_without_cosine_for_another_width(tmp_path, general, teacher, data):
     manifest = teach(DistillStage(**SHORT), teacher, tmp_path / "student", data, hidden_size=16, heads=2)
     assert any("new (another shape)" in note for note in manifest.notes)
+    assert manifest.options["losses"] == TASK_LOSSES.model_dump() | {"cosine": 0.0}
+    source, options = general
+    manifest = teach(options, source, tmp_path / "general-student", hidden_size=16)
+    assert manifest.options["losses"] == MASKED_LM_LOSSES.model_dump() | {"cosine": 0.0}
+
+
+def test_another_default_makes_another_student(tmp_path, teacher, data, monkeypatch):
+    first = teach(DistillStage(**SHORT), teacher, tmp_path / "student", data)
+    monkeypatch.setattr(distillation, "TASK_LOSSES", Losses(soft_targets=1.0))
+    with pytest.raises(PocketBertError, match="holds a model made from other inputs or options"):
+        teach(DistillStage(**SHORT), teacher, tmp_path / "student", data)
+    assert teach(DistillStage(losses=TASK_LOSSES, **SHORT), teacher, tmp_path / "student", data).key == first.key
 
 
 def test_a_teacher_without_masked_lm_head_is_refused(tmp_path, teacher, general):

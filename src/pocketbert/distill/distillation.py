@@ -28,8 +28,8 @@ from pocketbert.tasks import make_task
 
 MASKED_LM_LOSSES = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
 """The objective of Sanh et al. 2019."""
-TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5)
-"""A starting point until ``benchmarks/objectives.py`` has compared it at full size: docs/lab-notes.md."""
+TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5, cosine=1.0)
+"""The best of those that ``benchmarks/objectives.py`` compared: docs/results.md, *Losses for tasks*."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ def distill(
 
 
 def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifest:
-    losses = options.losses or TASK_LOSSES
-    _check_losses(losses, "task")
+    wanted = options.losses or TASK_LOSSES
+    _check_losses(wanted, "task")
     prints = fingerprints(data)
-    stage, parents = _open(options, lesson, training_inputs(data, prints))
+    stage, parents = _open(options, wanted, lesson, training_inputs(data, prints))
     if stage.done:
         return stage.skip(lesson.console)
     task = make_task(data)
@@ -92,7 +92,8 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
     check_purpose(task, teacher)
     rows = read_rows(data, teacher)
     pairs = any(example.pair is not None for example in rows.train[:1])
-    built = _student(teacher, lesson, options, rows.task.head, rows.task.model_fields(), pairs, losses)
+    built = _student(teacher, lesson, options, rows.task.head, rows.task.model_fields(), pairs)
+    losses = _settle_losses(wanted, options, built, teacher, lesson.console)
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
         check_length(model, data.max_length, name)
     _show_carried(lesson.console, built.carried)
@@ -112,17 +113,18 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
 
 
 def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
-    losses = options.losses or MASKED_LM_LOSSES
-    _check_losses(losses, "masked_lm")
+    wanted = options.losses or MASKED_LM_LOSSES
+    _check_losses(wanted, "masked_lm")
     texts = options.corpus or []
     prints = {"corpus": fingerprint(texts)}
     if options.held_out:
         prints["held_out"] = fingerprint(options.held_out)
-    stage, parents = _open(options, lesson, *prints.values())
+    stage, parents = _open(options, wanted, lesson, *prints.values())
     if stage.done:
         return stage.skip(lesson.console)
     teacher = load_model(lesson.teacher, "MaskedLM")
-    built = _student(teacher, lesson, options, "MaskedLM", {}, False, losses)
+    built = _student(teacher, lesson, options, "MaskedLM", {}, False)
+    losses = _settle_losses(wanted, options, built, teacher, lesson.console)
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
         check_length(model, options.block, name)
     _show_carried(lesson.console, built.carried)
@@ -150,14 +152,16 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
     return _finish(stage, built, parents, prints, [], summary, options, losses, None)
 
 
-def _open(options: DistillStage, lesson: _Lesson, *inputs: str) -> tuple[StageFolder, list[Parent]]:
+def _open(options: DistillStage, wanted: Losses, lesson: _Lesson, *inputs: str) -> tuple[StageFolder, list[Parent]]:
     parents = [Parent(role="teacher", source=lesson.teacher, weights=hash_weights(lesson.teacher))]
     if lesson.student.start:
         start = lesson.student.start
         parents.append(Parent(role="start", source=start, weights=hash_weights(start)))
     weights = [parent.weights for parent in parents]
     shape = lesson.student.model_copy(update={"start": None})
-    key = hash_text("distill", hash_options(options), hash_options(shape), *weights, *inputs)
+    # A default that changes makes another student.
+    settled = options.model_copy(update={"losses": wanted})
+    key = hash_text("distill", hash_options(settled), hash_options(shape), *weights, *inputs)
     return StageFolder(lesson.output, key, lesson.replace), parents
 
 
@@ -168,19 +172,25 @@ def _student(
     head: str,
     fields: dict[str, Any],
     pairs: bool,
-    losses: Losses,
 ) -> BuiltStudent:
     if lesson.student.start:
         torch.manual_seed(options.seed)
-        built = _start(lesson.student.start, teacher, head, fields)
-    else:
-        built = build_student(teacher.model, teacher.source, lesson.student, pairs, options.seed)
-    if losses.cosine and built.model.config.hidden_size != teacher.model.config.hidden_size:
-        raise PocketBertError(
-            f"distill: the cosine loss compares hidden states of one width, but the student has "
-            f"{built.model.config.hidden_size} and the teacher {teacher.model.config.hidden_size}; set losses.cosine: 0"
-        )
-    return built
+        return _start(lesson.student.start, teacher, head, fields)
+    return build_student(teacher.model, teacher.source, lesson.student, pairs, options.seed)
+
+
+def _settle_losses(
+    wanted: Losses, options: DistillStage, built: BuiltStudent, teacher: LoadedModel, console: Console
+) -> Losses:
+    """The losses of the run: a default goes without the cosine where there is nothing to compare."""
+    own, theirs = built.model.config.hidden_size, teacher.model.config.hidden_size
+    if not wanted.cosine or own == theirs:
+        return wanted
+    why = f"distill: the cosine loss compares hidden states of one width, but the student has {own} and the teacher "
+    if options.losses is not None:
+        raise PocketBertError(f"{why}{theirs}; set losses.cosine: 0")
+    console.print(f"{why}{theirs}: it is left out", highlight=False)
+    return wanted.model_copy(update={"cosine": 0.0})
 
 
 def _start(source: str, teacher: LoadedModel, head: str, fields: dict[str, Any]) -> BuiltStudent:
