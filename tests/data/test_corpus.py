@@ -182,15 +182,19 @@ def test_memory_does_not_grow_with_the_text(tmp_path):
     def texts(count):
         return (TEXTS[number % len(TEXTS)] for number in range(count))
 
-    def peak(count):
+    def peak(count, repeat):
         tracemalloc.start()
-        build_corpus(texts(count), TOKENIZER, tmp_path / str(count), "key")
+        build_corpus(texts(count), TOKENIZER, tmp_path / f"{count}-{repeat}", "key")
         top = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return top
 
-    peak(20)
-    assert peak(2000) < 1.5 * peak(200) + 200_000
+    def least_peak(count):
+        # Whatever else runs in this process is counted too, but not each time.
+        return min(peak(count, repeat) for repeat in range(3))
+
+    least_peak(20)
+    assert least_peak(2000) < 1.5 * least_peak(200) + 200_000
 
 
 def test_the_index_is_replaced_never_edited(tmp_path):
