@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -12,6 +11,7 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
+from memory import least_peak
 from pocketbert.data import embedded, hub
 from pocketbert.data.records import Record, Skipped
 from pocketbert.data.sources import fingerprint, read_records, read_texts, resolve
@@ -256,12 +256,11 @@ def test_reading_takes_constant_memory(tmp_path, name, line):
     elif name.endswith("zst"):
         content = zstandard.compress(content)
     (tmp_path / name).write_bytes(content)
-    tracemalloc.start()
-    try:
+
+    def read():
         assert sum(len(text) for text in read_texts([str(tmp_path / name)])) > 11_900_000
-        assert tracemalloc.get_traced_memory()[1] < 4_000_000
-    finally:
-        tracemalloc.stop()
+
+    assert least_peak(read) < 4_000_000
 
 
 def test_real_files_of_other_layouts(shared_data):
