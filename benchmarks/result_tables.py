@@ -35,7 +35,7 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Training time of teacher, student and student without a teacher, over all sessions."""
+        """Training time of teacher, student and student without a teacher, however often it was stopped."""
         return self.report.provenance.seconds or 0.0
 
 

@@ -21,7 +21,7 @@ class Clock:
 
     Args:
         steps: optimiser steps of the whole run; None with a budget.
-        budget: seconds of the whole run, sessions before a resume included; None with steps.
+        budget: seconds of the whole run, those before a resume included; None with steps.
 
     Attributes:
         step: optimiser steps done.
@@ -43,7 +43,7 @@ class Clock:
 
     @property
     def elapsed(self) -> float:
-        """Seconds of training, over all sessions."""
+        """Seconds of training, those before a resume included."""
         return self._before + time.monotonic() - self._start
 
     @property
