@@ -49,7 +49,7 @@ class Setting:
 
 
 DROPOUT = 0.0
-"""Models this narrow, for this few epochs, learn faster without and do not learn by heart: docs/lab-notes.md."""
+"""Models this deep and narrow learnt too slowly with the usual 0.1: docs/lab-notes.md."""
 
 SETTINGS = {
     "SST-2": Setting(

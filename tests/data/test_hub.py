@@ -65,7 +65,7 @@ def test_whatever_the_library_raises_becomes_one_message(monkeypatch):
 @pytest.fixture
 def classes(monkeypatch):
     """A data set of the library whose features name its classes."""
-    datasets = pytest.importorskip("datasets")
+    datasets = pytest.importorskip("datasets", reason="the extra `hub` is not installed")
     label = datasets.ClassLabel(names=["sad", "glad"])
     tags = datasets.ClassLabel(names=["O", "B-PER", "I-PER"])
     features = datasets.Features(
