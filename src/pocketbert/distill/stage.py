@@ -110,15 +110,23 @@ class StageFolder:
         """Turn the folder into a model directory; the manifest comes last."""
         with ranks.main_first():
             if ranks.is_main():
-                self._finish(model, tokenizer, manifest)
+                model.save_pretrained(self.whole)
+                tokenizer.save_pretrained(self.whole)
+                self.close(manifest)
 
-    def _finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, manifest: Manifest) -> None:
-        whole = self.work / "model"
-        model.save_pretrained(whole)
-        tokenizer.save_pretrained(whole)
+    @property
+    def whole(self) -> Path:
+        """Where a stage puts the files of the model directory until :meth:`close` moves them to their place."""
+        return self.work / "model"
+
+    def close(self, manifest: Manifest) -> None:
+        """Move what lies in ``whole`` to its place; the manifest comes last."""
         (self.folder / "manifest.json").unlink(missing_ok=True)
-        for path in whole.iterdir():
-            path.replace(self.folder / path.name)
+        for path in self.whole.iterdir():
+            place = self.folder / path.name
+            if place.is_dir():
+                shutil.rmtree(place)
+            path.replace(place)
         # Copied, not moved: a stage killed before its manifest stands goes on with them.
         if (self.work / LOG).exists():
             shutil.copyfile(self.work / LOG, self.folder / LOG)

@@ -1,13 +1,10 @@
-"""The recipe: one definition of every option, for YAML files, command-line flags, Python and the docs."""
+"""What several stages share: the data of a task, masks, training, losses, the student's shape."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-
-from pocketbert.errors import PocketBertError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 TaskName = Literal[
     "masked_lm", "classification", "multi_label", "regression", "token_classification", "question_answering"
@@ -38,15 +35,21 @@ def parse_duration(value: Any) -> Any:
     return value
 
 
+def parse_bytes(value: Any) -> Any:
+    """Turn ``10MB``, ``800 kB``, ``1.5GB`` into bytes, by powers of 1000; numbers are bytes already."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMG]?)B?\s*", value)
+        if not match:
+            raise ValueError(f"{value!r} is not a size; write 10MB, 800kB or a number of bytes")
+        return round(float(match[1]) * {"": 1, "k": 1000, "K": 1000, "M": 1000**2, "G": 1000**3}[match[2]])
+    return value
+
+
 def as_list(value: Any) -> Any:
     """Let a single path stand where a list of paths is meant."""
     return [value] if isinstance(value, str | Path) else value
 
 
-_KIND = re.compile(r"[\[(]")
-"""In the place of an error: one of the kinds that a field may have, not a field."""
-
-S = TypeVar("S", bound="Section")
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 Sources = Annotated[list[str], BeforeValidator(as_list)]
 
@@ -192,195 +195,3 @@ class Teacher(Section):
     """The model that teaches."""
 
     model: str = Field(description="a model directory, or a hub name")
-
-
-class PretrainStage(Training):
-    """Make a BERT from text alone."""
-
-    corpus: Sources = Field(description="plain text, or any source with a text column")
-    held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
-    text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
-    tokenizer: str | None = Field(None, description="a directory or vocab.txt; trained on the text when absent")
-    vocabulary: int = Field(30522, gt=100, description="pieces of a tokenizer trained here")
-    lowercase: bool = Field(True, description="for a tokenizer trained here")
-    layers: int = Field(12, gt=0)
-    hidden_size: int = Field(768, gt=0)
-    heads: int = Field(12, gt=0)
-    feed_forward: int | None = Field(None, gt=0, description="four times hidden_size when absent")
-    positions: int = Field(512, ge=8, description="longest input the model can take")
-    block: int = Field(128, ge=8, description="tokens per training sequence, special tokens included")
-    masking: Masking = Masking()
-    epochs: float | None = Field(None, gt=0)
-    batch_size: int = Field(32, gt=0)
-    learning_rate: float = Field(5e-4, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-
-
-class FinetuneStage(Training):
-    """Train a model on the labels of a task."""
-
-    data: Data | None = Field(None, description="the recipe's data when absent")
-
-
-class DistillStage(Training):
-    """Teach a student."""
-
-    data: Data | None = Field(None, description="the recipe's data when absent")
-    corpus: Sources | None = Field(None, description="text for masked-LM distillation, instead of the rows of a task")
-    held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
-    text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
-    block: int = Field(128, ge=8, description="tokens per sequence of masked-LM distillation")
-    masking: Masking = Masking()
-    losses: Losses | None = Field(None, description="the stage's own defaults when absent")
-    temperature: float = Field(2.0, gt=0)
-    soft_targets: Literal["masked", "all"] = Field(
-        "masked",
-        description="where masked-LM soft targets are computed: masked positions, or all real tokens",
-    )
-    without_teacher: bool = Field(
-        True, description="also train the same student on the labels alone, as the baseline of the comparison"
-    )
-
-    @model_validator(mode="after")
-    def _rows_or_text(self) -> "DistillStage":
-        if self.corpus and self.data:
-            raise ValueError("distill: name the rows of a task (data) or text (corpus), not both")
-        if self.text_column and not self.corpus:
-            raise ValueError("distill: text_column is of a corpus; the columns of rows are named in data")
-        return self
-
-
-class Stage(Section):
-    """One step of a recipe: exactly one of these keys."""
-
-    pretrain: PretrainStage | None = None
-    finetune: FinetuneStage | None = None
-    distill: DistillStage | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_options(cls, values: Any) -> Any:
-        """In YAML a stage may be its name alone: ``- finetune:``."""
-        if isinstance(values, dict):
-            values = {name: {} if options is None else options for name, options in values.items()}
-        return values
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "Stage":
-        if len(self.model_fields_set) != 1:
-            raise ValueError("a stage has exactly one key: pretrain, finetune or distill")
-        return self
-
-    @property
-    def kind(self) -> str:
-        """The stage's name."""
-        return next(iter(self.model_fields_set))
-
-    @property
-    def options(self) -> PretrainStage | FinetuneStage | DistillStage:
-        """The stage's options."""
-        options: PretrainStage | FinetuneStage | DistillStage = getattr(self, self.kind)
-        return options
-
-
-class Gates(Section):
-    """Limits that a run has to hold."""
-
-    kept: float | None = Field(None, gt=0, lt=2, description="least share of the teacher's score, such as 0.97")
-    smaller: float | None = Field(None, ge=0, lt=1, description="least share of the teacher's bytes saved")
-    faster: float | None = Field(None, gt=0, description="least throughput, as a multiple of the teacher's")
-
-
-class Recipe(Section):
-    """A whole run, as written in YAML."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
-    output: str | None = Field(None, description="folder of the run; runs/NAME when absent")
-    teacher: Teacher | None = None
-    student: Student = Student()
-    data: Data | None = None
-    stages: list[Stage] = Field(min_length=1)
-    gates: Gates = Gates()
-    threads: int | None = Field(None, gt=0, description="CPU threads; all that the machine grants when absent")
-
-
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe and apply ``key.path=value`` overrides.
-
-    Args:
-        path: the YAML file.
-        overrides: assignments such as ``stages.1.distill.epochs=1``; values are YAML.
-
-    Raises:
-        PocketBertError: the file is missing, not YAML, or a field is wrong; the message names the field.
-    """
-    if not path.is_file():
-        raise PocketBertError(f"{path}: no such recipe; `ls recipes/` shows those that come with PocketBERT")
-    try:
-        tree = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PocketBertError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise PocketBertError(f"{path}: a recipe is a mapping with name, stages, …")
-    for override in overrides or []:
-        _assign(tree, override)
-    return parse_section(Recipe, tree, str(path))
-
-
-def parse_section(kind: type[S], tree: Any, where: str) -> S:
-    """Validate a tree of plain values, with errors that name each field on a line of its own.
-
-    Raises:
-        PocketBertError: what was wrong, and in which field.
-    """
-    try:
-        return kind.model_validate(tree)
-    except ValidationError as error:
-        lines = list(dict.fromkeys(_describe(problem) for problem in error.errors()))
-        raise PocketBertError(f"{where}: {len(lines)} wrong field(s)\n" + "\n".join(lines)) from None
-
-
-def _describe(problem: Any) -> str:
-    """A line of plain words: which field, and what is wrong with it."""
-    parts = [str(part) for part in problem["loc"]]
-    fields = [part for part in parts if not _KIND.search(part)]
-    path = ".".join(fields)
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        message = "there is no such field; docs/recipes.md lists them"
-    elif len(fields) < len(parts):
-        message = f"{problem['input']!r} is none of the values it can have; docs/recipes.md lists them"
-    return f"  {path}: {message}" if path else f"  {message}"
-
-
-def parse_value(text: str, where: str) -> Any:
-    """A value in YAML, as overrides and flags give it.
-
-    Raises:
-        PocketBertError: it is not YAML.
-    """
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise PocketBertError(f"{where}: {text!r} is not a YAML value; mind its brackets and quotes") from None
-
-
-def _assign(tree: Any, override: str) -> None:
-    path, found, text = override.partition("=")
-    keys = path.strip().split(".")
-    if not found or not all(keys):
-        raise PocketBertError(f"override {override!r}: write key.path=value, for example data.train=my.csv")
-    value = parse_value(text, f"override {path}")
-    node: Any = [tree]
-    place: int | str = 0  # node[place] is what the next key looks into
-    for key in keys:
-        if isinstance(node, dict):
-            node.setdefault(place)
-        if node[place] is None:  # a stage may be its name alone
-            node[place] = {}
-        node, place = node[place], key
-        if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
-            place = int(key)
-        elif not isinstance(node, dict):
-            raise PocketBertError(f"override {override!r}: the recipe has nothing at {key!r}")
-    node[place] = value

@@ -1,0 +1,1 @@
+"""What runs an exported student: ONNX Runtime or OpenVINO, without torch."""

@@ -1,0 +1,197 @@
+"""The stages of a recipe and their options."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pocketbert.recipe.sections import Data, Losses, Masking, Section, Sources, TaskName, Training, parse_bytes
+
+
+class PretrainStage(Training):
+    """Make a BERT from text alone."""
+
+    corpus: Sources = Field(description="plain text, or any source with a text column")
+    held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
+    text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
+    tokenizer: str | None = Field(None, description="a directory or vocab.txt; trained on the text when absent")
+    vocabulary: int = Field(30522, gt=100, description="pieces of a tokenizer trained here")
+    lowercase: bool = Field(True, description="for a tokenizer trained here")
+    layers: int = Field(12, gt=0)
+    hidden_size: int = Field(768, gt=0)
+    heads: int = Field(12, gt=0)
+    feed_forward: int | None = Field(None, gt=0, description="four times hidden_size when absent")
+    positions: int = Field(512, ge=8, description="longest input the model can take")
+    block: int = Field(128, ge=8, description="tokens per training sequence, special tokens included")
+    masking: Masking = Masking()
+    epochs: float | None = Field(None, gt=0)
+    batch_size: int = Field(32, gt=0)
+    learning_rate: float = Field(5e-4, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+
+
+class FinetuneStage(Training):
+    """Train a model on the labels of a task."""
+
+    data: Data | None = Field(None, description="the recipe's data when absent")
+
+
+class DistillStage(Training):
+    """Teach a student."""
+
+    data: Data | None = Field(None, description="the recipe's data when absent")
+    corpus: Sources | None = Field(None, description="text for masked-LM distillation, instead of the rows of a task")
+    held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
+    text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
+    block: int = Field(128, ge=8, description="tokens per sequence of masked-LM distillation")
+    masking: Masking = Masking()
+    losses: Losses | None = Field(None, description="the stage's own defaults when absent")
+    temperature: float = Field(2.0, gt=0)
+    soft_targets: Literal["masked", "all"] = Field(
+        "masked",
+        description="where masked-LM soft targets are computed: masked positions, or all real tokens",
+    )
+    without_teacher: bool = Field(
+        True, description="also train the same student on the labels alone, as the baseline of the comparison"
+    )
+
+    @model_validator(mode="after")
+    def _rows_or_text(self) -> "DistillStage":
+        if self.corpus and self.data:
+            raise ValueError("distill: name the rows of a task (data) or text (corpus), not both")
+        if self.text_column and not self.corpus:
+            raise ValueError("distill: text_column is of a corpus; the columns of rows are named in data")
+        return self
+
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Format = Literal["onnx", "openvino", "browser", "mobile"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+ExportTask = TaskName | Literal["embedding"]
+
+
+class Target(Section):
+    """What a pruned model has to reach: exactly one of bytes, latency_ms and kept."""
+
+    bytes: Bytes | None = Field(None, description="most bytes of its weights on disk: 10MB, 800kB")
+    latency_ms: float | None = Field(None, gt=0, description="most milliseconds for one text of so many tokens")
+    tokens: int = Field(128, ge=8, description="tokens of the text that latency_ms is about")
+    kept: float | None = Field(
+        None, gt=0, lt=2, description="least share of the unpruned model's score: as small as can be"
+    )
+
+    @model_validator(mode="after")
+    def _one_aim(self) -> "Target":
+        if sum(value is not None for value in (self.bytes, self.latency_ms, self.kept)) != 1:
+            raise ValueError("target: name one of bytes, latency_ms and kept")
+        return self
+
+
+class PruneStage(Section):
+    """Take out what matters least, for real, and let the unpruned model teach the rest again."""
+
+    data: Data | None = Field(None, description="the recipe's data when absent")
+    layers: Share | None = Field(None, description="share of the layers that stays")
+    heads: Share | None = Field(None, description="share of the attention heads of each layer that stays")
+    feed_forward: Share | None = Field(None, description="share of the feed-forward neurons of each layer that stays")
+    hidden: Share | None = Field(None, description="share of the hidden width that stays")
+    target: Target | None = Field(None, description="search the sizes instead of naming shares")
+    importance_rows: int = Field(512, gt=0, description="training rows that the importance is measured on")
+    recover: Training = Training(epochs=3)
+    losses: Losses | None = Field(None, description="of the recovery; those of distill when absent")
+    temperature: float = Field(2.0, gt=0, description="of the recovery's soft targets")
+
+    @model_validator(mode="after")
+    def _shares_or_target(self) -> "PruneStage":
+        shares = [name for name in ("layers", "heads", "feed_forward", "hidden") if getattr(self, name) is not None]
+        if bool(shares) == bool(self.target):
+            raise ValueError("prune: name shares that stay (layers, heads, feed_forward, hidden) or a target")
+        return self
+
+
+class TrimStage(Section):
+    """Cut the vocabulary to the pieces that the user's text needs."""
+
+    data: Data | None = Field(None, description="the recipe's data when absent; its training texts are read")
+    corpus: Sources | None = Field(None, description="text of the domain, read too")
+    text_column: str | None = Field(None, description="the text column of a corpus's tables; guessed when absent")
+    keep: Sources | None = Field(None, description="plain text whose pieces stay whatever else is read")
+    characters: bool = Field(True, description="also keep every single character, so that any word can still be spelt")
+    check: Sources | None = Field(None, description="other text to report coverage and the unknown rate of")
+
+
+class QuantizeStage(Section):
+    """Make int8 files that hold their gate."""
+
+    data: Data | None = Field(None, description="the recipe's data when absent")
+    engines: list[Literal["onnxruntime", "openvino"]] = Field(
+        ["onnxruntime", "openvino"], description="for which engines"
+    )
+    calibration: int = Field(512, gt=0, description="training rows that the ranges of activations are measured on")
+    kept: float = Field(0.99, gt=0, lt=2, description="least share of the fp32 score on validation rows")
+    recover: Training | None = Field(None, description="quantization-aware distillation where the gate does not hold")
+
+
+class Limits(Section):
+    """How far an exported file may be from the model it was made from, on the texts of the gate."""
+
+    fp32: float = Field(1e-3, gt=0, description="largest difference of a logit, as a share of the largest logit")
+    half: float = Field(0.05, gt=0, description="the same for fp16 and bf16")
+    int8: float = Field(0.25, gt=0, description="the same for int8")
+    label_flips: float = Field(0.01, ge=0, le=1, description="share of the answers that may change")
+    batch_mates: float = Field(
+        0.02, ge=0, description="largest difference of a logit, alone against in a batch, as a share"
+    )
+
+
+class ExportStage(Section):
+    """Write the files that engines run, and hold them against the model they were made from."""
+
+    data: Data | None = Field(None, description="the recipe's data when absent; real texts for the gate")
+    formats: list[Format] = Field(["onnx", "openvino"], description="what to write")
+    precisions: list[Precision] = Field(["fp32"], description="of the weights; int8 comes from quantize")
+    task: ExportTask | None = Field(None, description="what the file answers; the model's own task when absent")
+    pooling: Literal["mean", "cls"] = Field("mean", description="of an embedding")
+    max_length: int | None = Field(None, ge=8, description="tokens of a text; the data's, else the model's when absent")
+    texts: int = Field(100, ge=0, description="texts of the data for the gate, beside those that come with PocketBERT")
+    limits: Limits = Limits()
+
+
+StageOptions = PretrainStage | FinetuneStage | DistillStage | PruneStage | TrimStage | QuantizeStage | ExportStage
+
+
+class Stage(Section):
+    """One step of a recipe: exactly one of these keys."""
+
+    pretrain: PretrainStage | None = None
+    finetune: FinetuneStage | None = None
+    distill: DistillStage | None = None
+    prune: PruneStage | None = None
+    trim: TrimStage | None = None
+    quantize: QuantizeStage | None = None
+    export: ExportStage | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_options(cls, values: Any) -> Any:
+        """In YAML a stage may be its name alone: ``- finetune:``."""
+        if isinstance(values, dict):
+            values = {name: {} if options is None else options for name, options in values.items()}
+        return values
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Stage":
+        if len(self.model_fields_set) != 1:
+            raise ValueError(f"a stage has exactly one key, one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The stage's name."""
+        return next(iter(self.model_fields_set))
+
+    @property
+    def options(self) -> StageOptions:
+        """The stage's options."""
+        options: StageOptions = getattr(self, self.kind)
+        return options
