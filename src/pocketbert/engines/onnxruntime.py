@@ -1,0 +1,45 @@
+"""ONNX Runtime: the engine that runs everywhere."""
+
+from pathlib import Path
+
+import onnxruntime
+
+from pocketbert.engines.base import Inputs, Logits, arrange_outputs
+from pocketbert.engines.description import Description
+from pocketbert.errors import ModelError
+from pocketbert.machine import granted_cores
+
+
+class OnnxRuntimeEngine:
+    """A session on the CPU; see :class:`~pocketbert.engines.base.Engine`.
+
+    Args:
+        path: the ONNX file.
+        threads: of one call; all cores that the process was granted when absent.
+
+    Raises:
+        ModelError: the file is damaged or does not say what it is.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or granted_cores()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the library's exceptions share no base but this
+            raise ModelError(f"{path}: ONNX Runtime cannot load it: {_first_line(error)}; export it again") from None
+        self.description = Description.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
+        self.inputs = frozenset(each.name for each in self._session.get_inputs())
+        self._outputs = [each.name for each in self._session.get_outputs()]
+
+    def run(self, inputs: Inputs) -> Logits:
+        """Logits of a padded batch; see :class:`~pocketbert.engines.base.Engine`."""
+        feed = {name: array for name, array in inputs.items() if name in self.inputs}
+        return arrange_outputs(dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True)))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,60 @@
+"""OpenVINO: the fastest engine on most x86 processors."""
+
+from pathlib import Path
+
+import openvino
+
+from pocketbert.engines.base import Inputs, Logits, arrange_outputs
+from pocketbert.engines.description import PREFIX, Description
+from pocketbert.errors import ModelError
+from pocketbert.machine import granted_cores
+
+_ARITHMETIC = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
+"""In what a file computes where it is not int8: said, for the library's own choice differs between processors."""
+
+
+class OpenVinoEngine:
+    """A compiled model on the CPU; see :class:`~pocketbert.engines.base.Engine`.
+
+    Args:
+        path: the ``.xml`` of an IR; its ``.bin`` lies beside it.
+        threads: of one call; all cores that the process was granted when absent.
+
+    Raises:
+        ModelError: the file is damaged or does not say what it is.
+    """
+
+    name = "openvino"
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        core = openvino.Core()
+        try:
+            model = core.read_model(path)
+        except RuntimeError as error:
+            raise ModelError(f"{path}: OpenVINO cannot load it: {_last_line(error)}; export it again") from None
+        self.description = Description.from_metadata(_metadata(model), str(path))
+        options = {
+            "INFERENCE_NUM_THREADS": threads or granted_cores(),
+            "INFERENCE_PRECISION_HINT": _ARITHMETIC[self.description.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._request = core.compile_model(model, "CPU", options).create_infer_request()
+        self.inputs = frozenset(port.get_any_name() for port in model.inputs)
+        self._outputs = [port.get_any_name() for port in model.outputs]
+
+    def run(self, inputs: Inputs) -> Logits:
+        """Logits of a padded batch; see :class:`~pocketbert.engines.base.Engine`."""
+        feed = {name: array for name, array in inputs.items() if name in self.inputs}
+        found = self._request.infer(feed)
+        return arrange_outputs({name: found[name] for name in self._outputs})
+
+
+def _metadata(model: openvino.Model) -> dict[str, str]:
+    own = PREFIX.rstrip(".")
+    if not model.has_rt_info([own]):
+        return {}
+    return {PREFIX + name: str(value) for name, value in model.get_rt_info([own]).value.items()}
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

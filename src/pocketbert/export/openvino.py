@@ -1,0 +1,25 @@
+"""An ONNX file as OpenVINO IR: the interchange format stays ONNX, so both files answer from one graph."""
+
+from pathlib import Path
+
+import openvino
+
+from pocketbert.engines.description import PREFIX, Description
+
+
+def write_openvino(source: Path, description: Description, path: Path) -> None:
+    """Convert a file.
+
+    Args:
+        source: the ONNX file, in fp32.
+        description: goes into the metadata; weights are stored in half the bytes where it says fp16 or bf16.
+        path: the ``.xml`` to write; the weights go into the ``.bin`` beside it.
+    """
+    save_openvino(openvino.convert_model(source), description, path)
+
+
+def save_openvino(model: openvino.Model, description: Description, path: Path) -> None:
+    """Write a model with its description."""
+    for key, value in description.to_metadata().items():
+        model.set_rt_info(value, [PREFIX.rstrip("."), key.removeprefix(PREFIX)])
+    openvino.save_model(model, path, compress_to_fp16=description.precision in ("fp16", "bf16"))
