@@ -61,6 +61,7 @@ class Way:
         bytes: on disk.
         setting: what was chosen among several.
         shape: the best that was found.
+        found: tokens a second of each shape that was tried.
     """
 
     call: Callable[[Batch], Any]
@@ -68,6 +69,7 @@ class Way:
     bytes: int | None = None
     setting: str = ""
     shape: Shape = SINGLE
+    found: dict[Shape, float] = field(default_factory=dict)
 
     def rate(self, shape: Shape, seconds: float) -> float:
         """Tokens a second, from calls that go on for some seconds."""
@@ -254,9 +256,9 @@ def _settings(threads: int) -> Iterator[tuple[str, dict[str, Any], int]]:
 
 def _settle_shape(way: Way, shapes: list[Shape], seconds: float) -> float:
     """Find the shape with the most tokens a second, and say how many."""
-    rates = {shape: way.rate(shape, seconds / 2) for shape in shapes}
-    way.shape = max(rates, key=lambda shape: rates[shape])
-    return rates[way.shape]
+    way.found = {shape: way.rate(shape, seconds / 2) for shape in shapes}
+    way.shape = max(way.found, key=lambda shape: way.found[shape])
+    return way.found[way.shape]
 
 
 def _at_best(way: Way, seconds: float) -> Callable[[], float]:
@@ -276,6 +278,7 @@ def _row(label: str, way: Way, rates: dict[str, list[float]], waits: dict[str, l
         "latency_ms": median(waits[label]),
         "latency_against_torch_fp32": compare_rounds(waits[REFERENCE], waits[label]),
         "rounds": rates[label],
+        "shapes": {f"{texts} × {tokens}": found for (texts, tokens), found in way.found.items()},
     }
 
 

@@ -6,6 +6,7 @@ import torch
 
 import tiny
 from pocketbert.engines.description import Description
+from pocketbert.measure.opening import open_model
 from pocketbert.measure.speed import Runnable, make_work, measure_speed, rate, time_in_turn
 from pocketbert.models.describing import as_engine
 
@@ -124,6 +125,19 @@ def test_a_torch_model_is_run_for_inference_and_says_its_precision(dtype, precis
     speed = measure_speed({"teacher": Runnable(engine, features)}, seconds=0.01, batch_size=4)
     assert speed.models["teacher"].precision == precision
     assert set(watched.seen) == {(False, True)}
+
+
+@pytest.mark.parametrize("file", ["", "onnx/model.onnx", "openvino/openvino_model.xml"])
+def test_an_engine_takes_no_time_of_the_next_one(exported, file):
+    engine = open_model(str(exported / file), threads=2).engine
+    batch = {name: np.ones((1, 16), dtype=np.int64) for name in ("input_ids", "attention_mask")}
+    spent = []
+    for _ in range(3):
+        engine.run(batch)
+        start = time.process_time()
+        time.sleep(0.1)
+        spent.append(time.process_time() - start)
+    assert min(spent) < 0.01
 
 
 def test_a_work_is_all_of_its_batches():

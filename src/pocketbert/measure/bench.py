@@ -180,7 +180,8 @@ def _time_all(models: Models, sample: MixedSample, shapes: Shapes, counts: list[
     reserved = _START_SHARE * schedule.left
     for number, count in enumerate(counts):
         end = schedule.elapsed + (schedule.left - reserved) / (len(counts) - number)
-        threaded = _with_threads(models, count)
+        torch.set_num_threads(count)
+        threaded = models if count == counts[-1] else _with_threads(models, count)
         schedule.begin(f"{len(sample.texts)} texts on {counted(count, 'thread')}")
         throughput = time_sample(threaded, sample, count, _SAMPLE_SHARE * (end - schedule.elapsed), meter)
         latency, left_out = time_shapes(threaded, sample, shapes, count, schedule, end - schedule.elapsed)
@@ -194,8 +195,7 @@ def _time_all(models: Models, sample: MixedSample, shapes: Shapes, counts: list[
 
 
 def _with_threads(models: Models, count: int) -> dict[str, OpenModel]:
-    """The same models on so many threads: those of torch are of the process, those of a file are set at loading."""
-    torch.set_num_threads(count)
+    """The same models with files loaded for so many threads; those of torch are of the process."""
     return {
         reference: replace(model, engine=open_file(Path(reference), count)) if is_exported(reference) else model
         for reference, model in models.items()
