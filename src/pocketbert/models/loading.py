@@ -39,7 +39,7 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
 
     Args:
         source: a model directory, or a hub name.
-        head: suffix of the auto class, such as ``MaskedLM`` or ``SequenceClassification``.
+        head: suffix of the auto class, such as ``MaskedLM`` or ``SequenceClassification``; empty for no head.
         fields: configuration of a new head (``id2label``, ``problem_type``, …).
         need_head: refuse a checkpoint that has no weights for this head.
 
@@ -49,7 +49,7 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
     """
     check_safe(source)
     tokenizer = load_tokenizer(source)
-    auto: Any = getattr(transformers, f"AutoModelFor{head}")
+    auto: Any = getattr(transformers, f"AutoModelFor{head}" if head else "AutoModel")
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False, **(fields or {}))
         model, report = auto.from_pretrained(

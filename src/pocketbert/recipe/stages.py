@@ -138,6 +138,7 @@ class Limits(Section):
     fp32: float = Field(1e-3, gt=0, description="largest difference of a logit, as a share of the largest logit")
     half: float = Field(0.05, gt=0, description="the same for fp16 and bf16")
     int8: float = Field(0.25, gt=0, description="the same for int8")
+    kept: float = Field(0.99, gt=0, lt=2, description="least share of the score on validation rows")
     label_flips: float = Field(0.01, ge=0, le=1, description="share of the answers that may change")
     batch_mates: float = Field(
         0.02, ge=0, description="largest difference of a logit, alone against in a batch, as a share"
