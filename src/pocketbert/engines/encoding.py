@@ -5,7 +5,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from pocketbert.errors import ModelError
+from pocketbert.errors import DataError, ModelError
 from pocketbert.tasks.base import Feature
 
 Text = str | list[str]
@@ -34,6 +34,13 @@ class TextEncoder:
         self._tokenizer.enable_truncation(max_length, strategy="only_second" if spans else "longest_first")
 
     def __call__(self, text: Text, pair: str | None = None) -> Feature:
-        """Model inputs of one text: ``input_ids``, ``attention_mask`` and ``token_type_ids``, a value per token."""
-        found: Any = self._tokenizer.encode(text, pair, is_pretokenized=isinstance(text, list))
+        """Model inputs of one text: ``input_ids``, ``attention_mask`` and ``token_type_ids``, a value per token.
+
+        Raises:
+            DataError: a question alone is longer than a file takes.
+        """
+        try:
+            found: Any = self._tokenizer.encode(text, pair, is_pretokenized=isinstance(text, list))
+        except Exception as error:  # the library raises nothing more specific
+            raise DataError(f"{str(text)[:60]!r}: cannot be encoded ({error}); shorten it") from None
         return {"input_ids": found.ids, "attention_mask": found.attention_mask, "token_type_ids": found.type_ids}

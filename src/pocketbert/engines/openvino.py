@@ -12,7 +12,7 @@ from pocketbert.errors import ModelError
 from pocketbert.machine import granted_cores
 
 _BUCKET = 16
-"""Lengths are rounded up to a multiple of this: the library compiles anew for each length, which costs several calls."""
+"""Lengths are rounded up to a multiple of this: the library compiles anew for each length, which costs many calls."""
 
 _ARITHMETIC = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
 """In what a file computes where it is not int8: said, for the library's own choice differs between processors."""
