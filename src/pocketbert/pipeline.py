@@ -44,6 +44,7 @@ class _Walk:
     base: str | None
     teacher: str | None
     student: Student
+    product: str | None = None
     manifests: dict[str, Manifest] = field(default_factory=dict)
     comparisons: list[Comparison] = field(default_factory=list)
 
@@ -91,11 +92,13 @@ def _check_sources(recipe: Recipe) -> None:
     checked: list[Data] = []
     for number, stage in enumerate(recipe.stages):
         options = stage.options
-        corpus = [] if isinstance(options, FinetuneStage) else [*(options.corpus or []), *(options.held_out or [])]
+        corpus = [*(getattr(options, "corpus", None) or []), *(getattr(options, "held_out", None) or [])]
         resolve(corpus)
         if corpus:
             continue
         data = getattr(options, "data", None) or recipe.data
+        if data is None and stage.kind == "export":
+            continue
         if data is None:
             raise PocketBertError(f"stages.{number}.{stage.kind}: name the rows of a task (data)")
         # The first stage will say of its own rows what is wrong with them.
@@ -104,7 +107,7 @@ def _check_sources(recipe: Recipe) -> None:
         checked.append(data)
 
 
-def _take_step(walk: _Walk, number: int, options: PretrainStage | FinetuneStage | DistillStage) -> None:
+def _take_step(walk: _Walk, number: int, options: StageOptions) -> None:
     if isinstance(options, PretrainStage):
         output = walk.folder / f"{number:02d}-pretrain"
         walk.manifests[output.name] = pretrain(options, output, console=walk.console, replace=True)
@@ -116,8 +119,21 @@ def _take_step(walk: _Walk, number: int, options: PretrainStage | FinetuneStage 
             options, base, output, walk.recipe.data, console=walk.console, replace=True
         )
         walk.teacher = str(output)
-    else:
+    elif isinstance(options, DistillStage):
         _take_lesson(walk, number, options)
+    else:
+        _make_smaller(walk, number, options)
+
+
+def _make_smaller(walk: _Walk, number: int, options: PruneStage | TrimStage | QuantizeStage | ExportStage) -> None:
+    """A step from one model directory to the next: what was made last goes in."""
+    verb = _SMALLER[type(options)]
+    output = walk.folder / f"{number:02d}-{verb.__name__}"
+    model = _known(walk.product or walk.teacher, number, verb.__name__)
+    walk.manifests[output.name] = verb(
+        options, model, output, walk.recipe.data, console=walk.console, replace=True
+    )
+    walk.product = str(output)
 
 
 def _take_lesson(walk: _Walk, number: int, options: DistillStage) -> None:
@@ -199,12 +215,20 @@ def _make_report(walk: _Walk) -> Report:
             manifests={name: manifest.model_dump(mode="json") for name, manifest in walk.manifests.items()},
             data={name: manifest.data for name, manifest in walk.manifests.items()},
             machine=describe_machine(),
-            seeds={f"{number}": stage.options.seed for number, stage in enumerate(walk.recipe.stages, start=1)},
+            seeds=_seeds(walk.recipe),
             seconds=sum(manifest.metrics.get("seconds", 0.0) for manifest in walk.manifests.values()),
         ),
     )
     report.gates = check_gates(walk.recipe.gates, report)
     return report
+
+
+def _seeds(recipe: Recipe) -> dict[str, int]:
+    """The seed of each stage that trains, by its number."""
+    learning = [getattr(stage.options, "recover", None) or stage.options for stage in recipe.stages]
+    return {
+        f"{number}": options.seed for number, options in enumerate(learning, start=1) if isinstance(options, Training)
+    }
 
 
 def _known(model: str | None, number: int, stage: str) -> str:

@@ -1,4 +1,4 @@
-"""Whatever is wrong with an exported directory, ``verify`` finds it: by its hash, and without the hash by what it does."""
+"""Whatever is wrong with an exported directory, ``verify`` finds it: by its hash, and by what it does."""
 
 import json
 import shutil

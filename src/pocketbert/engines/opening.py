@@ -8,10 +8,10 @@ from pocketbert.engines.base import Engine
 from pocketbert.errors import ModelError, PocketBertError
 
 _ENGINES = {
-    ".onnx": ("onnxruntime", "OnnxRuntimeEngine", "onnx"),
-    ".xml": ("openvino", "OpenVinoEngine", "openvino"),
+    ".onnx": ("onnxruntime", "OnnxRuntimeEngine"),
+    ".xml": ("openvino", "OpenVinoEngine"),
 }
-"""By ending: the module, its class, and the extra that brings its library."""
+"""By ending: the module and its class."""
 
 
 def open_file(path: Path, threads: int | None = None) -> Engine:
@@ -29,10 +29,10 @@ def open_file(path: Path, threads: int | None = None) -> Engine:
         raise ModelError(f"{path}: not a file that an engine runs; those end in {', '.join(_ENGINES)}")
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
-    name, kind, extra = _ENGINES[path.suffix]
+    name, kind = _ENGINES[path.suffix]
     try:
         module: Any = import_module(f"pocketbert.engines.{name}")
     except ModuleNotFoundError as error:
-        raise PocketBertError(f"{path}: {error.name} is not installed; pip install 'pocketbert[{extra}]'") from None
+        raise PocketBertError(f"{path}: {error.name} is not installed; pip install 'pocketbert[{name}]'") from None
     engine: Engine = getattr(module, kind)(path, threads)
     return engine

@@ -2,7 +2,10 @@
 
 import shutil
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -10,7 +13,6 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from pocketbert.engines.description import Description, Precision
 from pocketbert.errors import PocketBertError
 from pocketbert.export.onnx import describe_onnx, write_onnx
-from pocketbert.export.openvino import describe_openvino, write_openvino
 from pocketbert.models.answering import Answering
 from pocketbert.recipe import Format
 
@@ -53,8 +55,10 @@ def wanted_files(formats: list[Format], precisions: list[Precision]) -> list[Wan
     """All files of some formats and precisions; a precision that one format lacks is left out there.
 
     Raises:
-        PocketBertError: none of the formats has a precision.
+        PocketBertError: none of the formats has a precision, or the library of a format is not installed.
     """
+    if "openvino" in formats and find_spec("openvino") is None:
+        raise PocketBertError("export: openvino is not installed; pip install 'pocketbert[openvino]'")
     found = [Wanted(each, precision) for precision in precisions for each in formats if precision in PATHS[each]]
     for precision in precisions:
         if not any(file.precision == precision for file in found):
@@ -88,7 +92,7 @@ def write_files(
         if file.precision == "int8":
             _take_int8(file, described, source, path)
         elif file.format == "openvino":
-            write_openvino(graph, described, path)
+            _openvino().write_openvino(graph, described, path)
         elif file.precision == "fp16":
             _write_half(graph, described, path)
         else:
@@ -107,7 +111,13 @@ def _take_int8(file: Wanted, description: Description, source: Path, path: Path)
     for each in files_of(made):
         shutil.copyfile(each, path.with_suffix(each.suffix))
     # What it answers was settled now: labels and length may be those of the data.
-    (describe_openvino if file.format == "openvino" else describe_onnx)(path, description)
+    describe = _openvino().describe_openvino if file.format == "openvino" else describe_onnx
+    describe(path, description)
+
+
+def _openvino() -> Any:
+    """The module that needs the library, which not every install has."""
+    return import_module("pocketbert.export.openvino")
 
 
 def _write_half(graph: Path, description: Description, path: Path) -> None:

@@ -59,7 +59,7 @@ def read_subject(options: ExportStage, model: str, data: Data | None) -> Subject
     """Load what is to be exported.
 
     Args:
-        options: the task where the model's own is not meant; pooling and length.
+        options: pooling, where an embedding is meant instead of the head; length.
         model: its directory.
         data: the task and its rows, or None.
 
@@ -67,22 +67,21 @@ def read_subject(options: ExportStage, model: str, data: Data | None) -> Subject
         ModelError: it has no such head, or its task cannot be told.
         PocketBertError: data and model are of different tasks, or the length is more than it takes.
     """
-    task = options.task or task_of(model)
+    task = "embedding" if options.pooling else task_of(model)
     if data is not None and data.task != task:
         raise PocketBertError(f"export: {model} answers {task}, but data.task is {data.task}; leave the data out")
     head = "" if task == "embedding" else "MaskedLM" if task == "masked_lm" else TASKS[task].head
     loaded = load_model(model, head)
     rows = _read_rows(data, loaded) if data is not None else None
-    pooling = options.pooling if task == "embedding" else None
     description = Description(
         task=task,
         labels=_labels(loaded, rows, task),
         max_length=_max_length(options, data, loaded),
         pad_token_id=loaded.tokenizer.pad_token_id or 0,
-        pooling=pooling,
+        pooling=options.pooling,
         weights=hash_weights(model),
     )
-    module = Answering(loaded.model, loaded.tokenizer.model_input_names, pooling)
+    module = Answering(loaded.model, loaded.tokenizer.model_input_names, options.pooling)
     return Subject(loaded, module, description, rows)
 
 
@@ -101,7 +100,7 @@ def task_of(model: str) -> str:
     if not architecture.endswith("ForSequenceClassification"):
         raise ModelError(
             f"{model}: {architecture or 'a model of no known architecture'} has no head that says what it answers; "
-            "name the task (embedding, …)"
+            "set pooling to make an embedding of it"
         )
     labels = config.get("num_labels") or len(config.get("id2label") or (0, 1))
     return _PROBLEMS.get(config.get("problem_type")) or ("regression" if labels == 1 else "classification")

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pocketbert.recipe.sections import Data, Losses, Masking, Section, Sources, TaskName, Training, parse_bytes
+from pocketbert.recipe.sections import Data, Losses, Masking, Section, Sources, Training, parse_bytes
 
 
 class PretrainStage(Training):
@@ -67,7 +67,6 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
 Format = Literal["onnx", "openvino", "browser", "mobile"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-ExportTask = TaskName | Literal["embedding"]
 
 
 class Target(Section):
@@ -151,8 +150,9 @@ class ExportStage(Section):
     data: Data | None = Field(None, description="the recipe's data when absent; real texts for the gate")
     formats: list[Format] = Field(["onnx", "openvino"], description="what to write")
     precisions: list[Precision] = Field(["fp32"], description="of the weights; int8 comes from quantize")
-    task: ExportTask | None = Field(None, description="what the file answers; the model's own task when absent")
-    pooling: Literal["mean", "cls"] = Field("mean", description="of an embedding")
+    pooling: Literal["mean", "cls"] | None = Field(
+        None, description="make one embedding of a text from its tokens, instead of the answer of the model's head"
+    )
     max_length: int | None = Field(None, ge=8, description="tokens of a text; the data's, else the model's when absent")
     texts: int = Field(100, ge=0, description="texts of the data for the gate, beside those that come with PocketBERT")
     limits: Limits = Limits()
