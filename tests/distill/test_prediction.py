@@ -17,6 +17,7 @@ from pocketbert.distill.datasets import ROWS, EncodedRows, MaskedBlocks
 from pocketbert.distill.prediction import batches_by_length, masked_lm_loss, run_model
 from pocketbert.distill.signals import Needs, OnlineSignals
 from pocketbert.distill.texts import prepare_texts
+from pocketbert.models.describing import HEADS
 from pocketbert.models.projection import accepted_inputs, model_inputs
 from pocketbert.recipe import Masking, PretrainStage
 from pocketbert.tasks.base import Encoded, Example
@@ -36,12 +37,13 @@ def blocks(tmp_path):
     return prepare_texts(options, TOKENIZER, tmp_path / "corpora", jobs.QUIET)
 
 
-@pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification", "QuestionAnswering"])
+@pytest.mark.parametrize("task", ["classification", "token_classification", "question_answering"])
 @pytest.mark.parametrize("family", ["bert", "distilbert"])
-def test_rows_in_batches_get_the_answers_they_get_alone(monkeypatch, family, head):
+def test_rows_in_batches_get_the_answers_they_get_alone(monkeypatch, family, task):
     monkeypatch.setattr(prediction, "TOKENS_PER_BATCH", 20)
+    head = HEADS[task]
     model = tiny.make_model(family, head, TOKENIZER)
-    for row, found in zip(features(), run_model(model, features(), TOKENIZER.pad_token_id), strict=True):
+    for row, found in zip(features(), run_model(model, task, features(), TOKENIZER.pad_token_id), strict=True):
         inputs = model_inputs({name: torch.tensor([value]) for name, value in row.items()}, accepted_inputs(model))
         output = model(**inputs)
         if head == "QuestionAnswering":
@@ -59,6 +61,14 @@ def test_batches_hold_like_lengths_and_few_tokens(monkeypatch):
     assert all(len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= 100 for rows in batches)
     ordered = [lengths[row] for row in itertools.chain.from_iterable(batches)]
     assert ordered == sorted(lengths, reverse=True)
+
+
+def test_a_call_may_ask_for_smaller_batches():
+    assert batches_by_length([3, 9, 4, 3], tokens=9) == [[1], [2, 0], [3]]
+
+
+def test_no_row_gives_no_answer():
+    assert run_model(tiny.make_model("bert", "MaskedLM", TOKENIZER), "masked_lm", [], 0) == []
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
@@ -82,10 +92,10 @@ def test_a_model_in_training_is_measured_without_dropout_and_goes_back_to_it(blo
     model.train()
     assert [masked_lm_loss(model, blocks.validation, 8) for _ in range(2)] == [expected] * 2
     assert all(module.training for module in model.modules())
-    logits = run_model(model, features(), TOKENIZER.pad_token_id)
+    logits = run_model(model, "masked_lm", features(), TOKENIZER.pad_token_id)
     assert model.training
-    for found, again in zip(logits, run_model(model.eval(), features(), TOKENIZER.pad_token_id), strict=True):
-        assert (found == again).all()
+    later = run_model(model.eval(), "masked_lm", features(), TOKENIZER.pad_token_id)
+    assert all((found == again).all() for found, again in zip(logits, later, strict=True))
 
 
 def test_held_out_blocks_are_the_last_ones_and_never_trained_on(blocks):

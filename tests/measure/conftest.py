@@ -1,14 +1,21 @@
-"""A synthetic report with every part filled."""
+"""A synthetic report with every part filled, and a tiny model with its exported files."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tiny
+from pocketbert.engines.description import Description
+from pocketbert.export.onnx import write_onnx
+from pocketbert.export.openvino import write_openvino
 from pocketbert.machine import Machine
 from pocketbert.measure.comparison import DEMONSTRATION, Curve, CurvePoint, Provenance, Report, check_gates
 from pocketbert.measure.results import Size, Speed, Spread, Timing
 from pocketbert.measure.scores import compare_predictions
+from pocketbert.models.answering import Answering
+from pocketbert.models.loading import load_model
 from pocketbert.recipe import Data, Gates
 from pocketbert.tasks.classification import Classification
 
@@ -46,6 +53,7 @@ def make_speed() -> Speed:
             tokens_per_second=5200.0 * scale,
             texts_per_second=120.0 * scale,
             precision="fp32",
+            engine="torch",
         )
 
     return Speed(
@@ -108,3 +116,21 @@ def report() -> Report:
     )
     gates = check_gates(Gates(kept=0.97, smaller=0.6, faster=1.5), report)
     return report.model_copy(update={"gates": gates})
+
+
+def export(folder: Path, **description) -> Path:
+    """Write both files of a model directory for classification."""
+    loaded = load_model(str(folder), "SequenceClassification")
+    own = Description(**{"task": "classification", "labels": tiny.LABELS, "max_length": tiny.POSITIONS, **description})
+    for engine in ("onnx", "openvino"):
+        (folder / engine).mkdir()
+    write_onnx(Answering(loaded.model, loaded.tokenizer.model_input_names), own, folder / "onnx" / "model.onnx")
+    write_openvino(folder / "onnx" / "model.onnx", own, folder / "openvino" / "openvino_model.xml")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory) -> Path:
+    """A model directory with its files for both engines; read only."""
+    folder = tmp_path_factory.mktemp("exported") / "student"
+    return export(tiny.make_checkpoint(folder, "distilbert", "SequenceClassification"))

@@ -1,14 +1,17 @@
 """Models on held-out rows: which rows count, in whose order of labels, and what is timed."""
 
 import json
+import shutil
 
 import pytest
 from rich.console import Console
 
 import tiny
+from pocketbert.engines.description import Description
 from pocketbert.errors import DataError, ModelError, PocketBertError
+from pocketbert.export.onnx import describe_onnx
 from pocketbert.measure import evaluation
-from pocketbert.measure.evaluation import compare, evaluate
+from pocketbert.measure.evaluation import compare, comparison_key, evaluate
 from pocketbert.models.loading import load_model
 from pocketbert.recipe import Data
 from pocketbert.tasks import make_task
@@ -150,3 +153,53 @@ def test_contexts_in_other_windows_are_timed_by_their_first(tmp_path):
               "student": make(tmp_path, "student", "roberta", "QuestionAnswering")}  # fmt: skip
     found = compare(models, data)
     assert found.quality.examples == 6 and found.speed.latency_rounds >= 3
+
+
+FILES = ["onnx/model.onnx", "openvino/openvino_model.xml"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_an_exported_file_is_scored_like_its_directory(exported, reviews, file):
+    data = Data(task="classification", test=reviews, max_length=32)
+    ours, theirs = (evaluate(str(model), data, console=QUIET, resamples=20) for model in (exported, exported / file))
+    assert theirs.model.endswith(file)
+    assert {**theirs.metrics, "loss": 0} == pytest.approx({**ours.metrics, "loss": 0}, abs=1e-4)
+    assert (theirs.examples, theirs.truncated, theirs.majority) == (ours.examples, ours.truncated, ours.majority)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_an_exported_file_is_compared_with_its_directory(exported, reviews, file):
+    data = Data(task="classification", test=reviews, max_length=32)
+    found = compare({"teacher": str(exported), "student": str(exported / file)}, data)
+    assert found.quality.agreement == 1.0
+    assert found.sizes["student"].parameters == found.sizes["teacher"].parameters
+    assert found.sizes["student"].bytes >= (exported / file).stat().st_size
+    engines = [found.speed.models[role].engine for role in ("teacher", "student")]
+    assert engines == ["torch", "onnxruntime" if "onnx/" in file else "openvino"]
+    assert found.speed.device == "cpu"
+
+
+def test_the_key_of_a_comparison_knows_the_files(exported, reviews, tmp_path):
+    data = Data(task="classification", test=reviews)
+    copy = shutil.copytree(exported, tmp_path / "student")
+    models = {"teacher": str(exported), "student": str(copy / "onnx/model.onnx")}
+    before = comparison_key(models, data)
+    (copy / "onnx/model.onnx").write_bytes(b"changed")
+    assert comparison_key(models, data) != before
+
+
+def test_rows_longer_than_a_file_takes_are_refused(exported, reviews, tmp_path):
+    file = shutil.copytree(exported, tmp_path / "student") / "onnx/model.onnx"
+    describe_onnx(file, Description(task="classification", labels=tiny.LABELS, max_length=24))
+    data = Data(task="classification", test=reviews, max_length=32)
+    with pytest.raises(ModelError, match=r"model\.onnx: takes at most 24 tokens, but a row has 32; lower max_length"):
+        evaluate(str(file), data, console=QUIET)
+    short = data.model_copy(update={"max_length": 24})
+    assert evaluate(str(file), short, console=QUIET, resamples=20).truncated == LONG
+
+
+def test_hidden_tokens_are_not_asked_of_a_file(exported, tmp_path):
+    text = tiny.write_text(tmp_path / "text.txt", 4)
+    data = Data(task="masked_lm", test=[str(text)])
+    with pytest.raises(ModelError, match=r"model\.onnx: hidden tokens are looked for by torch alone"):
+        evaluate(str(exported / "onnx/model.onnx"), data, console=QUIET)

@@ -3,11 +3,11 @@ import time
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import nn
 
-from pocketbert.errors import ModelError
-from pocketbert.measure.speed import Runnable, measure_size, measure_speed
+import tiny
+from pocketbert.engines.description import Description
+from pocketbert.measure.speed import Runnable, make_work, measure_speed, rate, time_in_turn
+from pocketbert.models.describing import as_engine
 
 
 def make_features(count: int = 50) -> list[dict]:
@@ -17,13 +17,17 @@ def make_features(count: int = 50) -> list[dict]:
 
 
 class Sleeper:
-    """A model that takes a set time, and remembers its inputs."""
+    """An engine that takes a set time, and remembers its inputs."""
+
+    name = "sleeper"
+    inputs = frozenset({"input_ids", "attention_mask"})
+    description = Description(task="classification", max_length=64, precision="int8")
 
     def __init__(self, milliseconds: float, calls: list) -> None:
         self.milliseconds, self.calls = milliseconds, calls
 
-    def __call__(self, input_ids, attention_mask) -> None:
-        self.calls.append((self.milliseconds, input_ids, attention_mask))
+    def run(self, inputs):
+        self.calls.append((self.milliseconds, inputs["input_ids"], inputs["attention_mask"]))
         time.sleep(self.milliseconds / 1000)
 
 
@@ -65,8 +69,8 @@ def test_both_models_of_a_round_get_the_same_texts():
     _, calls = measure(teacher=2.0, student=1.0)
     timed = [(ids, mask) for _, ids, mask in calls if ids.shape[0] == 8][8:]
     for (first, mask), (second, _) in zip(timed[::2], timed[1::2], strict=True):
-        assert torch.equal(first, second)
-        assert torch.equal(first != 0, mask != 0)
+        assert np.array_equal(first, second)
+        assert np.array_equal(first != 0, mask != 0)
 
 
 def test_a_slow_model_is_timed_three_times_and_no_more():
@@ -84,6 +88,7 @@ def test_the_report_says_how_it_was_measured():
     speed, _ = measure(seconds=0.01, teacher=0.1, student=0.1)
     assert (speed.batch_size, speed.device, speed.threads) == (8, "cpu", torch.get_num_threads())
     assert (speed.tokens_p50, speed.tokens_p95) == (8, 12)
+    assert (speed.models["teacher"].engine, speed.models["teacher"].precision) == ("sleeper", "int8")
 
 
 def test_models_must_share_their_rows():
@@ -97,51 +102,50 @@ def test_models_must_share_their_rows():
         measure_speed({})
 
 
-class Embedder(nn.Module):
+class Watched(torch.nn.Module):
+    """Notes how a model is called."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.words = nn.Embedding(10, 4)
-        self.drop = nn.Dropout()
-        self.out = nn.Linear(4, 10)
+        self.seen: list[tuple[bool, bool]] = []
 
-    def forward(self, input_ids, attention_mask):
-        assert not self.training
-        assert torch.is_inference_mode_enabled()
-        return self.out(self.drop(self.words(input_ids)))
+    def forward(self, hidden):
+        self.seen.append((self.training, torch.is_inference_mode_enabled()))
+        return hidden
 
 
 @pytest.mark.parametrize(("dtype", "precision"), [(torch.float32, "fp32"), (torch.bfloat16, "bf16")])
-def test_a_module_is_run_for_inference_and_says_its_precision(dtype, precision):
+def test_a_torch_model_is_run_for_inference_and_says_its_precision(dtype, precision):
+    model = tiny.make_model("distilbert", "SequenceClassification", tiny.make_tokenizer("distilbert"))
+    model.dropout = watched = Watched()
+    engine = as_engine(model.to(dtype).train(), ["input_ids", "attention_mask"], "classification")
+    # What the model does not take is left out.
     features = [{**feature, "token_type_ids": feature["input_ids"], "labels": 1} for feature in make_features(5)]
-    run = Runnable.from_module(Embedder().to(dtype), features, pad_token_id=0)
-    assert run.features == make_features(5)  # what it does not take is left out
-    speed = measure_speed({"teacher": run}, seconds=0.01, batch_size=4)
+    speed = measure_speed({"teacher": Runnable(engine, features)}, seconds=0.01, batch_size=4)
     assert speed.models["teacher"].precision == precision
+    assert set(watched.seen) == {(False, True)}
 
 
-def test_size_counts_weights_and_bytes(tmp_path):
-    weights = {"words": torch.zeros(10, 4), "bias": torch.zeros(7, dtype=torch.float16)}
-    save_file(weights, tmp_path / "model.safetensors")
-    size = measure_size(tmp_path)
-    assert size.parameters == 47
-    assert size.bytes == (tmp_path / "model.safetensors").stat().st_size
+def test_a_work_is_all_of_its_batches():
+    calls: list = []
+    run = Runnable(Sleeper(4.0, calls), make_features(9))
+    work = make_work(run, [[8, 7], [0, 1, 2]])
+    assert (work.texts, work.tokens) == (5, 12 + 11 + 4 + 5 + 6)
+    times = time_in_turn([run.engine], [[work]], 0.001)
+    assert [ids.shape for _, ids, _ in calls[-2:]] == [(2, 12), (3, 6)]
+    assert times.shape == (3, 1) and times.min() >= 0.008
 
 
-def test_size_adds_up_shards(tmp_path):
-    for number in (1, 2):
-        save_file({f"part{number}": torch.zeros(3)}, tmp_path / f"model-0000{number}-of-00002.safetensors")
-    assert measure_size(tmp_path).parameters == 6
+def test_a_rate_is_of_the_work_that_was_done_in_its_round():
+    run = Runnable(Sleeper(0, []), make_features(9))
+    works = [make_work(run, [[0]]), make_work(run, [[0, 1, 2]])]
+    # Rounds 0 and 2 do one text, round 1 three: each at ten texts a second.
+    assert rate(np.array([0.1, 0.3, 0.1]), works, "texts") == pytest.approx(10)
+    assert rate(np.array([0.1, 0.3, 0.1]), works, "tokens") == pytest.approx(40)
 
 
-def test_size_counts_tied_weights_once(tmp_path):
-    from transformers import BertConfig, BertForMaskedLM
-
-    config = BertConfig(vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
-    model = BertForMaskedLM(config)
-    model.save_pretrained(tmp_path)
-    assert measure_size(tmp_path).parameters == sum(weight.numel() for weight in set(model.parameters()))
-
-
-def test_a_directory_without_weights_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"no model\.safetensors"):
-        measure_size(tmp_path)
+def test_another_reading_than_time_may_be_taken():
+    readings = iter(range(100))
+    run = Runnable(Sleeper(0, []), make_features(1))
+    joules = time_in_turn([run.engine], [[make_work(run, [[0]])]], 0.001, lambda: next(readings))
+    assert joules.tolist() == [[1.0], [1.0], [1.0]]

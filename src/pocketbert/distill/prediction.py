@@ -1,4 +1,4 @@
-"""Running a torch model over encoded rows, for validation and evaluation."""
+"""Running models over encoded rows, for validation and evaluation."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +12,8 @@ from transformers import PreTrainedModel
 from pocketbert.data.order import Position
 from pocketbert.data.records import IGNORED
 from pocketbert.distill.datasets import MaskedBlocks
+from pocketbert.engines.base import Engine
+from pocketbert.models.describing import as_engine
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 from pocketbert.tasks.base import Encoded, Feature, Task, collate
 from pocketbert.tasks.masked_lm import BlockAnswer, MaskedTokens
@@ -20,7 +22,7 @@ TOKENS_PER_BATCH = 4096
 
 
 def predict(model: PreTrainedModel, task: Task, encoded: Encoded, pad_token_id: int) -> list[Any]:
-    """One prediction an example.
+    """One prediction an example, of a model that may be in training.
 
     Args:
         model: with the task's head.
@@ -28,33 +30,44 @@ def predict(model: PreTrainedModel, task: Task, encoded: Encoded, pad_token_id: 
         encoded: rows of the task.
         pad_token_id: what fills short rows.
     """
-    return task.decode(run_model(model, encoded.features, pad_token_id), encoded)
+    return task.decode(run_model(model, task.name, encoded.features, pad_token_id), encoded)
 
 
-@torch.inference_mode()
-def run_model(model: PreTrainedModel, features: Sequence[Feature], pad_token_id: int) -> list[NDArray[np.float32]]:
+def run_model(
+    model: PreTrainedModel, task: str, features: Sequence[Feature], pad_token_id: int
+) -> list[NDArray[np.float32]]:
+    """As :func:`run_engine`, for a torch model, which goes back to training where it came from there."""
+    inputs = list(features[0]) if features else []
+    with _evaluating(model):
+        return run_engine(as_engine(model, inputs, task), features, pad_token_id)
+
+
+def run_engine(engine: Engine, features: Sequence[Feature], pad_token_id: int) -> list[NDArray[np.float32]]:
     """Logits of each feature, without padding: (labels,), (tokens, labels) or (tokens, 2).
 
     Rows are run sorted by length in batches of a fixed number of tokens, and come back in their own order.
     """
-    accepted = accepted_inputs(model)
-    inputs = [{key: value for key, value in feature.items() if key in accepted} for feature in features]
+    inputs = select_inputs(features, engine)
     logits: list[NDArray[np.float32] | None] = [None] * len(inputs)
-    with _evaluating(model):
-        for rows in batches_by_length([len(item["input_ids"]) for item in inputs]):
-            arrays = collate([inputs[row] for row in rows], pad_token_id)
-            batch = {key: torch.from_numpy(value).to(model.device) for key, value in arrays.items()}
-            for row, values in zip(rows, _logits(model(**batch)), strict=True):
-                length = len(inputs[row]["input_ids"])
-                logits[row] = values[:length] if values.ndim > 1 else values
+    for rows in batches_by_length([len(item["input_ids"]) for item in inputs]):
+        batch = collate([inputs[row] for row in rows], pad_token_id)
+        for row, values in zip(rows, engine.run(batch), strict=True):
+            length = len(inputs[row]["input_ids"])
+            logits[row] = values[:length] if values.ndim > 1 else values
     return [values for values in logits if values is not None]
 
 
-def batches_by_length(lengths: Sequence[int]) -> list[list[int]]:
-    """Row numbers, longest first, in batches of at most ``TOKENS_PER_BATCH`` padded tokens."""
+def select_inputs(features: Sequence[Feature], engine: Engine) -> list[Feature]:
+    """Features with nothing but what an engine takes."""
+    return [{key: value for key, value in feature.items() if key in engine.inputs} for feature in features]
+
+
+def batches_by_length(lengths: Sequence[int], tokens: int | None = None) -> list[list[int]]:
+    """Row numbers, longest first, in batches of at most so many padded tokens; of ``TOKENS_PER_BATCH`` when absent."""
+    most = tokens or TOKENS_PER_BATCH
     batches: list[list[int]] = []
     for row in np.argsort([-length for length in lengths], kind="stable").tolist():
-        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > TOKENS_PER_BATCH:
+        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > most:
             batches.append([])
         batches[-1].append(row)
     return batches
@@ -100,11 +113,3 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.train(training)
-
-
-def _logits(output: Any) -> NDArray[np.float32]:
-    if "start_logits" in output:
-        stacked = torch.stack([output["start_logits"], output["end_logits"]], dim=-1)
-        return stacked.float().cpu().numpy()
-    logits: NDArray[np.float32] = output["logits"].float().cpu().numpy()
-    return logits

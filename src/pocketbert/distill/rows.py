@@ -7,7 +7,7 @@ training rows is held out for choosing the checkpoint.
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from pocketbert.data.sources import fingerprint, read_records
 from pocketbert.errors import DataError, ModelError
 from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options
-from pocketbert.models.loading import LoadedModel
 from pocketbert.recipe import Data
 from pocketbert.tasks import TASKS, make_task
 from pocketbert.tasks.base import Encoded, Example, Task
@@ -44,7 +43,22 @@ class TaskRows:
     notes: list[str] = field(default_factory=list)
 
 
-def read_rows(data: Data, teacher: LoadedModel | None = None) -> TaskRows:
+class Headed(Protocol):
+    """A model with a head, whatever runs it.
+
+    Attributes:
+        source: where it came from.
+        config: with its labels in the order of the logits.
+    """
+
+    @property
+    def source(self) -> str: ...  # noqa: D102
+
+    @property
+    def config(self) -> Any: ...  # noqa: D102
+
+
+def read_rows(data: Data, teacher: Headed | None = None) -> TaskRows:
     """Read all rows of a task.
 
     Args:
@@ -150,13 +164,13 @@ def training_inputs(data: Data, prints: Mapping[str, str]) -> str:
     return hash_text(hash_options(learnt), *(each for role, each in prints.items() if role != "test"))
 
 
-def check_purpose(task: Task, model: LoadedModel) -> None:
+def check_purpose(task: Task, model: Headed) -> None:
     """Refuse a model whose head was trained for another task than the one it is to answer or teach.
 
     Raises:
         ModelError: its outputs are no number, or its ``config.json`` has the problem type of another task.
     """
-    config = model.model.config
+    config = model.config
     if task.name == "regression" and config.num_labels != 1:
         raise ModelError(
             f"{model.source}: has {config.num_labels} outputs, but regression has one; finetune it on this data first"
@@ -170,7 +184,7 @@ def check_purpose(task: Task, model: LoadedModel) -> None:
         )
 
 
-def label_order(task: Task, model: LoadedModel) -> list[str] | None:
+def label_order(task: Task, model: Headed) -> list[str] | None:
     """The task's labels in the order of a model's logits; None for a task without labels.
 
     A model that only numbers its labels (``LABEL_0``, …) is taken to have been trained in the task's order.
@@ -196,7 +210,7 @@ def label_order(task: Task, model: LoadedModel) -> list[str] | None:
     return task.labels
 
 
-def named_labels(model: LoadedModel) -> list[str] | None:
+def named_labels(model: Headed) -> list[str] | None:
     """A model's labels in the order of its logits; None where it only numbers them."""
     labels = _labels(model)
     return None if _only_numbered(labels) else labels
@@ -207,8 +221,8 @@ def targets(examples: Sequence[Example]) -> list[Any]:
     return [example.target for example in examples]
 
 
-def _labels(model: LoadedModel) -> list[str]:
-    config = model.model.config
+def _labels(model: Headed) -> list[str]:
+    config = model.config
     return [config.id2label[number] for number in range(config.num_labels)]
 
 

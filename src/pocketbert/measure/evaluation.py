@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from pocketbert.data.sources import fingerprint
-from pocketbert.distill.prediction import run_model
+from pocketbert.distill.prediction import run_engine
 from pocketbert.distill.rows import (
     TaskRows,
     check_purpose,
@@ -19,28 +19,36 @@ from pocketbert.distill.rows import (
     read_test_rows,
     targets,
 )
-from pocketbert.errors import DataError, PocketBertError
+from pocketbert.engines.exported import is_exported
+from pocketbert.errors import DataError, ModelError, PocketBertError
 from pocketbert.files import hash_text
-from pocketbert.manifest import hash_options, hash_weights
+from pocketbert.manifest import hash_options
 from pocketbert.measure.language import evaluate_masked_lm
+from pocketbert.measure.opening import OpenModel, hash_reference, open_model
 from pocketbert.measure.results import Comparison, Evaluation, Interval, Role
 from pocketbert.measure.scores import compare_predictions, draw_scores
-from pocketbert.measure.speed import Runnable, measure_size, measure_speed
-from pocketbert.models.loading import LoadedModel, load_for_use, local_folder
+from pocketbert.measure.size import measure_size
+from pocketbert.measure.speed import Runnable, measure_speed
 from pocketbert.recipe import Data
 from pocketbert.tasks import make_task
-from pocketbert.tasks.base import Encoded, Example, Task
+from pocketbert.tasks.base import Encoded, Example, Feature, Task
 
 SPEED_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class _Answers:
+class Answers:
     """A model's answers, and the features they were made from."""
 
-    loaded: LoadedModel
+    model: OpenModel
     encoded: Encoded
     predictions: list[Any]
+
+    @property
+    def first_windows(self) -> list[Feature]:
+        """The first window of each example: what tokenizers that differ have in common."""
+        _, first = np.unique(self.encoded.example_of, return_index=True)
+        return [self.encoded.features[window] for window in first]
 
 
 def evaluate(
@@ -49,7 +57,7 @@ def evaluate(
     """Score a model on held-out rows, or on held-out text for the masked language model.
 
     Args:
-        model: a model directory or hub name with the task's head.
+        model: a model directory or hub name with the task's head, or an exported file that answers the task.
         data: the task; its ``test`` rows are answered, else its ``validation`` rows.
         console: for progress; standard error when absent.
         resamples: of the bootstrap.
@@ -58,13 +66,12 @@ def evaluate(
     Raises:
         PocketBertError: the model has no such head, or the rows cannot be used.
     """
-    if not (data.test or data.validation):
-        raise DataError("name the rows to evaluate on: --data FILE, or data.test in a recipe")
+    check_named(data)
     if data.task == "masked_lm":
         return evaluate_masked_lm(model, data, console or Console(stderr=True), resamples, seed)
-    loaded = _load(model, data)
-    rows = _rows(data, loaded)
-    answers = _answer(loaded, rows)
+    opened = open_for(data, model)
+    rows = rows_for(data, opened)
+    answers = answer(opened, rows)
     examples = answers.encoded.examples
     true = targets(examples)
     scores = rows.task.score(answers.predictions, true)
@@ -88,14 +95,15 @@ def evaluate(
 def comparison_key(models: Mapping[Role, str], data: Data) -> str:
     """Hash of all that a comparison depends on."""
     sources = [*(data.train or []), *(data.validation or []), *(data.test or [])]
-    return hash_text(hash_options(data), fingerprint(sources), *(hash_weights(model) for model in models.values()))
+    return hash_text(hash_options(data), fingerprint(sources), *map(hash_reference, models.values()))
 
 
 def compare(models: Mapping[Role, str], data: Data, name: str | None = None, seed: int = 0) -> Comparison:
     """Compare a student with its teacher on the same held-out rows, and time both in turn.
 
     Args:
-        models: directories by role: ``teacher``, ``student`` and, where there is one, ``without_teacher``.
+        models: model directories or exported files by role: ``teacher``, ``student`` and, where there is one,
+            ``without_teacher``.
         data: the task; its ``test`` rows are answered, else its ``validation`` rows. With ``train`` rows the
             majority class is theirs, else that of the answered rows.
         name: of the data, for people.
@@ -107,11 +115,13 @@ def compare(models: Mapping[Role, str], data: Data, name: str | None = None, see
     for role in ("teacher", "student"):
         if role not in models:
             raise PocketBertError(f"compare: name the model that is the {role}")
-    loaded = {role: _load(model, data) for role, model in models.items()}
-    rows = _rows(data, loaded["teacher"])
-    answers = {role: _answer(model, rows) for role, model in loaded.items()}
-    examples = _shared_examples(list(answers.values()))
-    predictions = {role: answer.predictions for role, answer in answers.items()}
+    # Exported files run on the CPU, and so does torch beside them.
+    on_cpu = any(map(is_exported, models.values()))
+    opened = {role: open_for(data, model, on_cpu=on_cpu) for role, model in models.items()}
+    rows = rows_for(data, opened["teacher"])
+    answers = {role: answer(model, rows) for role, model in opened.items()}
+    examples = shared_examples(list(answers.values()))
+    predictions = {role: own.predictions for role, own in answers.items()}
     quality = compare_predictions(
         rows.task,
         targets(examples),
@@ -122,36 +132,61 @@ def compare(models: Mapping[Role, str], data: Data, name: str | None = None, see
         seed=seed,
         name=name,
     )
-    timed = {role: answer for role, answer in answers.items() if role != "without_teacher"}
+    timed = {role: own for role, own in answers.items() if role != "without_teacher"}
     return Comparison(
         key=comparison_key(models, data),
         quality=quality,
-        sizes={role: measure_size(local_folder(models[role])) for role in timed},
-        speed=measure_speed({role: _runnable(answer) for role, answer in timed.items()}, seconds=SPEED_SECONDS),
+        sizes={role: measure_size(models[role]) for role in timed},
+        speed=measure_speed({role: _runnable(own) for role, own in timed.items()}, seconds=SPEED_SECONDS),
         notes=rows.notes,
     )
 
 
-def _load(model: str, data: Data) -> LoadedModel:
+def check_named(data: Data) -> None:
+    """Refuse data without rows to evaluate on.
+
+    Raises:
+        DataError: there are neither test nor validation rows.
+    """
+    if not (data.test or data.validation):
+        raise DataError("name the rows to evaluate on: --data FILE, or data.test in a recipe")
+
+
+def open_for(data: Data, reference: str, *, threads: int | None = None, on_cpu: bool = False) -> OpenModel:
+    """Open a model that answers the task of some data; see :func:`~pocketbert.measure.opening.open_model`.
+
+    Raises:
+        ModelError: it cannot be opened, or was made for another task.
+    """
     task = make_task(data)
-    loaded = load_for_use(model, task.head)
-    check_purpose(task, loaded)
-    return loaded
+    opened = open_model(reference, data.task, threads=threads, on_cpu=on_cpu)
+    check_purpose(task, opened)
+    return opened
 
 
-def _rows(data: Data, loaded: LoadedModel) -> TaskRows:
+def rows_for(data: Data, model: OpenModel) -> TaskRows:
+    """The rows to answer; without training rows the labels are the model's."""
     if data.train:
         return read_rows(data)
-    return read_test_rows(data, named_labels(loaded))
+    return read_test_rows(data, named_labels(model))
 
 
-def _answer(loaded: LoadedModel, rows: TaskRows) -> _Answers:
-    encoded = encode_role(rows, "test", loaded.tokenizer)
-    logits = run_model(loaded.model, encoded.features, loaded.tokenizer.pad_token_id)
-    return _Answers(loaded, encoded, rows.task.decode(_in_task_order(logits, rows.task, loaded), encoded))
+def answer(model: OpenModel, rows: TaskRows) -> Answers:
+    """Answer the test rows.
+
+    Raises:
+        DataError: a row is too long and ``too_long`` is ``fail``.
+        ModelError: a row has more tokens than the model takes, or the labels are others.
+    """
+    encoded = encode_role(rows, "test", model.tokenizer)
+    longest, limit = int(encoded.lengths.max()), model.engine.description.max_length
+    if longest > limit:
+        raise ModelError(f"{model.source}: takes at most {limit} tokens, but a row has {longest}; lower max_length")
+    logits = run_engine(model.engine, encoded.features, model.tokenizer.pad_token_id)
+    return Answers(model, encoded, rows.task.decode(_in_task_order(logits, rows.task, model), encoded))
 
 
-def _shared_examples(answers: Sequence[_Answers]) -> list[Example]:
+def shared_examples(answers: Sequence[Answers]) -> list[Example]:
     """The examples that the models answered, which are the same for all.
 
     Raises:
@@ -161,27 +196,25 @@ def _shared_examples(answers: Sequence[_Answers]) -> list[Example]:
     for other in others:
         if _places(other) != _places(first):
             raise DataError(
-                f"{first.loaded.source} and {other.loaded.source} have different tokenizers, so that too_long: skip "
+                f"{first.model.source} and {other.model.source} have different tokenizers, so that too_long: skip "
                 "leaves them different rows; set too_long: truncate, or raise max_length"
             )
     return first.encoded.examples
 
 
-def _places(answers: _Answers) -> list[str]:
+def _places(answers: Answers) -> list[str]:
     return [example.where for example in answers.encoded.examples]
 
 
-def _in_task_order(logits: list[Any], task: Task, loaded: LoadedModel) -> list[Any]:
+def _in_task_order(logits: list[Any], task: Task, model: OpenModel) -> list[Any]:
     """Columns of the logits in the order of the task's labels, whatever order the model was trained with."""
-    theirs = label_order(task, loaded)
+    theirs = label_order(task, model)
     if task.labels is None or theirs is None or theirs == task.labels:
         return logits
     columns = [theirs.index(label) for label in task.labels]
     return [row[..., columns] for row in logits]
 
 
-def _runnable(answers: _Answers) -> Runnable:
-    """The model and the first window of each example: what tokenizers that differ have in common."""
-    _, first = np.unique(answers.encoded.example_of, return_index=True)
-    features = [answers.encoded.features[window] for window in first]
-    return Runnable.from_module(answers.loaded.model, features, answers.loaded.tokenizer.pad_token_id)
+def _runnable(answers: Answers) -> Runnable:
+    model = answers.model
+    return Runnable(model.engine, answers.first_windows, model.tokenizer.pad_token_id, model.device)

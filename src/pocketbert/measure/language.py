@@ -13,12 +13,16 @@ from pocketbert.data.sources import fingerprint
 from pocketbert.distill.datasets import MaskedBlocks
 from pocketbert.distill.prediction import answer_blocks
 from pocketbert.distill.texts import count_blocks, open_corpus, prepare_texts
+from pocketbert.engines.exported import is_exported
+from pocketbert.errors import ModelError
 from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options, hash_weights
 from pocketbert.measure.results import Comparison, Evaluation, Interval, Role
 from pocketbert.measure.scores import compare_predictions, draw_scores
-from pocketbert.measure.speed import Runnable, measure_size, measure_speed
-from pocketbert.models.loading import LoadedModel, check_length, load_for_use, local_folder
+from pocketbert.measure.size import measure_size
+from pocketbert.measure.speed import Runnable, measure_speed
+from pocketbert.models.describing import as_engine
+from pocketbert.models.loading import LoadedModel, check_length, load_for_use
 from pocketbert.recipe import Data, DistillStage, Masking
 from pocketbert.tasks.masked_lm import NAME, MaskedTokens
 
@@ -40,6 +44,8 @@ def evaluate_masked_lm(model: str, data: Data, console: Console, resamples: int 
     Raises:
         PocketBertError: the model has no such head, or the text fills no block.
     """
+    if is_exported(model):
+        raise ModelError(f"{model}: hidden tokens are looked for by torch alone; name the model directory")
     loaded = load_for_use(model, "MaskedLM")
     check_length(loaded.model, data.max_length, model)
     sources = data.test or data.validation or []
@@ -97,7 +103,7 @@ def compare_masked_lm(
     return Comparison(
         key=text_comparison_key(models, options),
         quality=quality,
-        sizes={role: measure_size(local_folder(model)) for role, model in models.items()},
+        sizes={role: measure_size(model) for role, model in models.items()},
         speed=measure_speed(
             {role: _runnable(model, texts.validation) for role, model in loaded.items()}, seconds=SPEED_SECONDS
         ),
@@ -109,4 +115,5 @@ def _runnable(loaded: LoadedModel, blocks: MaskedBlocks) -> Runnable:
     rows = range(min(SPEED_BLOCKS, len(blocks)))
     ids = [blocks[Position(0, row)]["input_ids"].tolist() for row in rows]
     features = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in ids]
-    return Runnable.from_module(loaded.model, features, loaded.tokenizer.pad_token_id)
+    engine = as_engine(loaded.model, list(features[0]), NAME)
+    return Runnable(engine, features, loaded.tokenizer.pad_token_id, str(loaded.model.device))

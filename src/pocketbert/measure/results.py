@@ -111,7 +111,7 @@ class TaskComparison(Result):
 
 
 class Size(Result):
-    """Weights of a model: how many, and their bytes on disk."""
+    """How large a model is: how many weights, and the bytes on disk of the files that are loaded."""
 
     parameters: int
     bytes: int
@@ -134,6 +134,7 @@ class Timing(Result):
         tokens_per_second: in batches, padding not counted; the median round.
         texts_per_second: likewise.
         precision: type of the weights, such as ``fp32``.
+        engine: what ran it, such as ``torch``.
     """
 
     latency_p50: float
@@ -141,6 +142,7 @@ class Timing(Result):
     tokens_per_second: float
     texts_per_second: float
     precision: str
+    engine: str
 
 
 class Speed(Result):
@@ -155,7 +157,7 @@ class Speed(Result):
         batch_size: texts per batch.
         tokens_p50: median length of the texts.
         tokens_p95: 95th percentile of the lengths.
-        threads: of torch.
+        threads: of each engine.
         device: where the models ran.
     """
 

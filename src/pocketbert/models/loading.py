@@ -33,6 +33,11 @@ class LoadedModel:
     source: str
     new: tuple[str, ...]
 
+    @property
+    def config(self) -> Any:
+        """Of the model."""
+        return self.model.config
+
 
 def load_model(source: str, head: str, fields: dict[str, Any] | None = None, need_head: bool = True) -> LoadedModel:
     """Load a model with a head.

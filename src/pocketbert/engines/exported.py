@@ -1,0 +1,76 @@
+"""Which engine runs which file, and what belongs to a file."""
+
+from pathlib import Path
+
+from pocketbert.engines.base import Engine
+from pocketbert.errors import ModelError
+
+SUFFIXES = (".onnx", ".xml")
+"""Of the files that engines run."""
+
+
+def is_exported(reference: str) -> bool:
+    """Whether a reference names an exported file; a model directory or hub name otherwise.
+
+    Raises:
+        ModelError: it is a file of another kind.
+    """
+    path = Path(reference)
+    if path.suffix in SUFFIXES and not path.is_dir():
+        return True
+    if path.is_file():
+        raise ModelError(
+            f"{reference}: no model; name a model directory, or an exported file: .onnx, or the .xml of OpenVINO"
+        )
+    return False
+
+
+def open_file(path: Path, threads: int | None = None) -> Engine:
+    """Load a file into its engine.
+
+    Args:
+        path: ``.onnx`` for ONNX Runtime, ``.xml`` for OpenVINO.
+        threads: of one call; all cores that the process was granted when absent.
+
+    Raises:
+        ModelError: there is no such file, it is damaged or does not say what it is, or its engine is not installed.
+    """
+    missing = [part for part in (path, *_companions(path)) if not part.is_file()]
+    if missing:
+        raise ModelError(f"{missing[0]}: no such file; `pocketbert export` makes it")
+    try:
+        if path.suffix == ".onnx":
+            from pocketbert.engines.onnxruntime import OnnxRuntimeEngine
+
+            return OnnxRuntimeEngine(path, threads)
+        from pocketbert.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(path, threads)
+    except ModuleNotFoundError as error:
+        extra = "onnx" if path.suffix == ".onnx" else "openvino"
+        raise ModelError(f"{path}: needs {error.name}; pip install 'pocketbert[{extra}]'") from None
+
+
+def model_folder(path: Path) -> Path:
+    """The model directory that a file lies in, one folder down: ``DIR/onnx/model.onnx`` belongs to ``DIR``.
+
+    Raises:
+        ModelError: there is none.
+    """
+    folder = path.absolute().parent.parent
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{path}: lies in no model directory ({folder} has no config.json); its tokenizer is looked for there"
+        )
+    return folder
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files that an engine reads for this one: weights may lie beside it."""
+    beside = sorted(path.parent.glob(f"{path.name}?data*")) if path.suffix == ".onnx" else []
+    return [path, *_companions(path), *beside]
+
+
+def _companions(path: Path) -> list[Path]:
+    """Files without which this one is nothing."""
+    return [path.with_suffix(".bin")] if path.suffix == ".xml" else []
