@@ -15,7 +15,18 @@ from pocketbert.distill import ranks
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.files import write_atomically
 from pocketbert.flags import Group, with_flags
-from pocketbert.recipe import Data, DistillStage, FinetuneStage, PretrainStage, Student, load_recipe
+from pocketbert.recipe import (
+    Data,
+    DistillStage,
+    ExportStage,
+    FinetuneStage,
+    PretrainStage,
+    PruneStage,
+    QuantizeStage,
+    Student,
+    TrimStage,
+    load_recipe,
+)
 
 WIDTH = 100
 """Columns where no terminal says how many there are."""
@@ -57,6 +68,7 @@ Json = Annotated[
     Path | None,
     typer.Option("--json", help="also write the result to this file", metavar="FILE", callback=_file_to_write),
 ]
+Model = Annotated[str, typer.Argument(help="a model directory", metavar="MODEL")]
 Output = Annotated[
     Path, typer.Option("--output", help="the model directory to make", metavar="DIR", callback=_folder_to_make)
 ]
@@ -146,6 +158,79 @@ def distill(
         sections["options"], teacher, sections["student"], output, sections["data"], console=console
     )
     _show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(PruneStage, "options"), Group(Data, "data", optional="task"))
+def prune(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
+    """Take out the layers, heads, neurons or width that matter least, and let the model teach what is left.
+
+    Example: pocketbert prune student --target-bytes 10MB --task classification --train train.csv --output pruned
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.prune(sections["options"], model, output, sections["data"], console=console)
+    _show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(TrimStage, "options"), Group(Data, "data", optional="task"))
+def trim(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
+    """Cut the vocabulary to the pieces that your text needs.
+
+    Example: pocketbert trim pruned --task classification --train train.csv --output trimmed
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.trim(sections["options"], model, output, sections["data"], console=console)
+    _show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(QuantizeStage, "options"), Group(Data, "data", optional="task"))
+def quantize(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
+    """Make int8 files of a model, calibrated on your texts, that keep its score.
+
+    Example: pocketbert quantize trimmed --task classification --train train.csv --output small
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.quantize(sections["options"], model, output, sections["data"], console=console)
+    _show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(ExportStage, "options"), Group(Data, "data", optional="task", without=("max_length",)))
+def export(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
+    """Write the files that engines run, each held against the model it was made from.
+
+    Example: pocketbert export small --formats onnx --formats openvino --precisions fp32 --precisions int8 --output pocket
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.export(sections["options"], model, output, sections["data"], console=console)
+    _show_manifest(output, made, json)
+
+
+@app.command()
+def verify(
+    model: Annotated[Path, typer.Argument(help="a directory that export made", metavar="DIR")], json: Json = None
+) -> None:
+    """Repeat the gate of export: hashes, what the files say of themselves, and their answers to the golden texts.
+
+    Needs neither torch nor the data; exits with 1 where something is wrong.
+
+    Example: pocketbert verify pocket
+    """
+    from pocketbert.export import verification
+
+    try:
+        found = verification.verify(model, console=out)
+    except GateBreach as breach:
+        _write(json, breach.report)
+        raise
+    out.print(f"{model}: {len(found.files)} file(s) answer as they did when they were exported", highlight=False)
+    _write(json, found)
 
 
 @app.command()

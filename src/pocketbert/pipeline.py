@@ -20,6 +20,8 @@ from pocketbert.distill.rows import read_rows
 from pocketbert.distill.stage import LOG
 from pocketbert.distill.texts import CORPORA
 from pocketbert.errors import GateBreach, PocketBertError
+from pocketbert.export.stage import export
+from pocketbert.export.verification import verify
 from pocketbert.files import write_atomically
 from pocketbert.machine import describe_machine
 from pocketbert.manifest import Manifest
@@ -29,9 +31,46 @@ from pocketbert.measure.language import compare_masked_lm, text_comparison_key
 from pocketbert.measure.report import write_html
 from pocketbert.measure.results import Comparison, Role
 from pocketbert.measure.wording import describe_gate
-from pocketbert.recipe import Data, DistillStage, FinetuneStage, Losses, PretrainStage, Recipe, Student
+from pocketbert.recipe import (
+    Data,
+    DistillStage,
+    ExportStage,
+    FinetuneStage,
+    Losses,
+    PretrainStage,
+    PruneStage,
+    QuantizeStage,
+    Recipe,
+    StageOptions,
+    Student,
+    Training,
+    TrimStage,
+)
+from pocketbert.shrink.prune import prune
+from pocketbert.shrink.quantize import quantize
+from pocketbert.shrink.trim import trim
 
-__all__ = ["compare", "distill", "evaluate", "finetune", "pretrain", "run"]
+__all__ = [
+    "compare",
+    "distill",
+    "evaluate",
+    "export",
+    "finetune",
+    "pretrain",
+    "prune",
+    "quantize",
+    "run",
+    "trim",
+    "verify",
+]
+
+_SMALLER: dict[type[StageOptions], Callable[..., Manifest]] = {
+    PruneStage: prune,
+    TrimStage: trim,
+    QuantizeStage: quantize,
+    ExportStage: export,
+}
+"""The stages from one model directory to the next, by their options."""
 
 
 @dataclass
@@ -130,9 +169,7 @@ def _make_smaller(walk: _Walk, number: int, options: PruneStage | TrimStage | Qu
     verb = _SMALLER[type(options)]
     output = walk.folder / f"{number:02d}-{verb.__name__}"
     model = _known(walk.product or walk.teacher, number, verb.__name__)
-    walk.manifests[output.name] = verb(
-        options, model, output, walk.recipe.data, console=walk.console, replace=True
-    )
+    walk.manifests[output.name] = verb(options, model, output, walk.recipe.data, console=walk.console, replace=True)
     walk.product = str(output)
 
 

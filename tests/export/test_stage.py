@@ -11,8 +11,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import tiny
 from exported import HEADS, QUIET, exported, make_model, manifest_of
 from pocketbert.distill.prediction import run_model
+from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import Golden
-from pocketbert.engines.opening import open_file
 from pocketbert.engines.parity import measure_parity
 from pocketbert.errors import GateBreach, ModelError, PocketBertError
 from pocketbert.export.formats import ONNX, OPENVINO

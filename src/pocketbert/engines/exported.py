@@ -47,8 +47,7 @@ def open_file(path: Path, threads: int | None = None) -> Engine:
 
         return OpenVinoEngine(path, threads)
     except ModuleNotFoundError as error:
-        extra = "onnx" if path.suffix == ".onnx" else "openvino"
-        raise ModelError(f"{path}: needs {error.name}; pip install 'pocketbert[{extra}]'") from None
+        raise ModelError(f"{path}: needs {error.name}; pip install {error.name}") from None
 
 
 def model_folder(path: Path) -> Path:

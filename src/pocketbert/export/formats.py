@@ -11,6 +11,7 @@ import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from pocketbert.engines.description import Description, Precision
+from pocketbert.engines.exported import files_of
 from pocketbert.errors import PocketBertError
 from pocketbert.export.onnx import describe_onnx, write_onnx
 from pocketbert.models.answering import Answering
@@ -97,11 +98,6 @@ def write_files(
             _write_half(graph, described, path)
         else:
             shutil.copyfile(graph, path)
-
-
-def files_of(path: Path) -> list[Path]:
-    """A file and what belongs to it: the weights of an IR lie beside it."""
-    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
 
 
 def _take_int8(file: Wanted, description: Description, source: Path, path: Path) -> None:

@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from pocketbert.distill.prediction import run_engine
 from pocketbert.distill.rows import encode_role, fingerprints, targets
 from pocketbert.distill.stage import StageFolder
 from pocketbert.engines.base import Engine
 from pocketbert.engines.encoding import TextEncoder
+from pocketbert.engines.exported import files_of, open_file
 from pocketbert.engines.golden import FOLDER, Golden, condense
-from pocketbert.engines.opening import open_file
 from pocketbert.engines.parity import check_parity, measure_parity
 from pocketbert.errors import GateBreach, ModelError
-from pocketbert.export.formats import Wanted, files_of, wanted_files, write_files
+from pocketbert.export.formats import Wanted, wanted_files, write_files
 from pocketbert.export.subject import Subject, read_subject
 from pocketbert.export.texts import gate_texts
 from pocketbert.export.verification import FileCheck, show_checks
 from pocketbert.files import hash_file, hash_text
 from pocketbert.manifest import ExportedFile, Manifest, Parent, hash_options, hash_weights
-from pocketbert.measure.answers import answer_rows
 from pocketbert.models.torch_engine import TorchEngine
 from pocketbert.recipe import Data, ExportStage
-from pocketbert.tasks.base import collate
+from pocketbert.tasks.base import Encoded, Task, collate
 
 _NOT_OURS = {"manifest.json", "log.jsonl"}
 
@@ -155,17 +155,14 @@ def _score(engine: Engine, subject: Subject) -> tuple[float | None, float | None
         return None, None
     encoded = encode_role(subject.rows, subject.role, subject.loaded.tokenizer)
     torch_engine = TorchEngine(subject.module, subject.description)
-    own, reference = (
-        float(np.mean([scores[name] for name in subject.rows.task.deciding]))
-        for scores in (
-            subject.rows.task.score(
-                answer_rows(each, subject.rows.task, encoded),
-                targets(encoded.examples),
-            )
-            for each in (engine, torch_engine)
-        )
-    )
+    own, reference = (_score_engine(each, subject.rows.task, encoded) for each in (engine, torch_engine))
     return own, (own / reference if reference > 0 else None)
+
+
+def _score_engine(engine: Engine, task: Task, encoded: Encoded) -> float:
+    logits = run_engine(engine, encoded.features, engine.description.pad_token_id)
+    scores = task.score(task.decode(logits, encoded), targets(encoded.examples))
+    return float(np.mean([scores[name] for name in task.deciding]))
 
 
 def _refuse_breaches(checks: list[FileCheck]) -> None:

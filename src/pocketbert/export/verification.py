@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pocketbert.engines.description import Description
+from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
-from pocketbert.engines.opening import open_file
 from pocketbert.engines.parity import Parity, check_parity, check_tokenizer, measure_parity
 from pocketbert.errors import GateBreach, ModelError
 from pocketbert.files import hash_file
