@@ -204,7 +204,7 @@ def quantize(model: Model, output: Output, sections: dict[str, Any], json: Json 
 def export(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
     """Write the files that engines run, each held against the model it was made from.
 
-    Example: pocketbert export small --formats onnx --formats openvino --precisions fp32 --precisions int8 --output pocket
+    Example: pocketbert export small --formats openvino --precisions int8 --output pocket
     """
     from pocketbert import pipeline
 
