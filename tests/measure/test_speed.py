@@ -145,7 +145,7 @@ def test_a_rate_is_of_the_work_that_was_done_in_its_round():
 
 
 def test_another_reading_than_time_may_be_taken():
-    readings = iter(range(100))
+    readings = iter(range(0, 10_000, 5))
     run = Runnable(Sleeper(0, []), make_features(1))
-    joules = time_in_turn([run.engine], [[make_work(run, [[0]])]], 0.001, lambda: next(readings))
-    assert joules.tolist() == [[1.0], [1.0], [1.0]]
+    joules = time_in_turn([run.engine], [[make_work(run, [[0]])]], 0.001, lambda: float(next(readings)))
+    assert set(joules.ravel()) == {5.0}

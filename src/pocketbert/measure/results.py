@@ -117,6 +117,20 @@ class Size(Result):
     bytes: int
 
 
+class Startup(Result):
+    """From nothing to an answer, in a process of its own.
+
+    Attributes:
+        load_seconds: from the start of the process until it can answer: interpreter, libraries, tokenizer and model.
+        first_answer_seconds: of the first call, in which an engine may still plan.
+        peak_bytes: most memory that the process held, after some batches of the sample, libraries included.
+    """
+
+    load_seconds: float
+    first_answer_seconds: float
+    peak_bytes: int
+
+
 class Spread(Result):
     """Ratios of paired timings: their median, least and greatest."""
 
