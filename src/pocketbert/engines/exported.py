@@ -64,6 +64,11 @@ def model_folder(path: Path) -> Path:
     return folder
 
 
+def exported_files(folder: Path) -> list[str]:
+    """References of all files in a model directory that an engine runs."""
+    return [str(path) for suffix in SUFFIXES for path in sorted(folder.glob(f"*/*{suffix}"))]
+
+
 def files_of(path: Path) -> list[Path]:
     """All files that an engine reads for this one: weights may lie beside it."""
     beside = sorted(path.parent.glob(f"{path.name}?data*")) if path.suffix == ".onnx" else []

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from pocketbert.files import write_atomically
 from pocketbert.machine import Machine
+from pocketbert.measure.bench_results import Bench
 from pocketbert.measure.results import (
     Interval,
     Ratio,
@@ -96,6 +97,7 @@ class Report(Result):
         tasks: comparisons; those of one name are repeats with other seeds.
         sizes: of the models by role.
         speed: of teacher and student, by role.
+        chain: the teacher and the student after each step, side by side.
         curves: training logs by stage.
         gates: the recipe's, checked.
         provenance: where it all came from.
@@ -107,6 +109,7 @@ class Report(Result):
     tasks: list[TaskComparison] = Field(default_factory=list)
     sizes: dict[Role, Size] = Field(default_factory=dict)
     speed: Speed | None = None
+    chain: Bench | None = None
     curves: list[Curve] = Field(default_factory=list)
     gates: list[GateResult] = Field(default_factory=list)
     provenance: Provenance = Provenance()
