@@ -18,7 +18,7 @@ ROOMS = (
     {"export"},
     {"shrink"},
     {"pipeline"},
-    {"flags", "cli"},
+    {"flags", "terminal", "cli"},
 )
 """From left to right; a room may import itself and what is in a group at its left. In the first, anything goes."""
 PLACE = {room: place for place, group in enumerate(ROOMS) for room in group}
