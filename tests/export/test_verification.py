@@ -38,11 +38,13 @@ def flip_weight(folder):
 
 
 def flip_bytes(folder):
-    """The exponents of weights in an IR."""
+    """The signs of the weights in an IR; what is no weight lies outside of these sizes."""
     path = folder / BIN
-    content = bytearray(path.read_bytes())
-    content[3::64] = bytes(byte ^ 0x40 for byte in content[3::64])
-    path.write_bytes(bytes(content))
+    content = path.read_bytes()
+    values = np.frombuffer(content[: len(content) // 4 * 4], dtype=np.float32).copy()
+    weights = (np.abs(values) > 1e-3) & (np.abs(values) < 10)
+    values[weights] = -values[weights]
+    path.write_bytes(values.tobytes() + content[len(content) // 4 * 4 :])
     return BIN
 
 

@@ -79,15 +79,15 @@ def measure_parity(engine: Engine, golden: Golden) -> Parity:
         engine: runs the file.
         golden: texts and answers.
     """
-    task, pad_token_id = engine.description.task, engine.description.pad_token_id
+    task = engine.description.task
     features = [_feature(ids, types) for ids, types in _inputs(golden)]
-    alone = [_cut(engine.run(collate([each], pad_token_id))[0], each, task) for each in features]
+    alone = _answer_alone(engine, features)
     moved = np.array([_largest(found, true) for found, true in zip(alone, golden.logits, strict=True)])
     pairs = [_flips(found, true, task) for found, true in zip(alone, golden.logits, strict=True)]
     order = np.argsort(-moved, kind="stable")[:_SHOWN]
     return Parity(
         texts=len(features),
-        scale=max(max(float(np.abs(each).max()) for each in golden.logits), 1e-6),
+        scale=_scale(golden),
         difference=float(moved.max()),
         answers=sum(answers for _, answers in pairs),
         flips=sum(flips for flips, _ in pairs),
@@ -98,8 +98,7 @@ def measure_parity(engine: Engine, golden: Golden) -> Parity:
 
 def check_parity(parity: Parity, limits: Limits, precision: str) -> list[str]:
     """What is outside the limits, a sentence each."""
-    most = {"fp32": limits.fp32, "fp16": limits.half, "bf16": limits.half, "int8": limits.int8}[precision]
-    found = []
+    most, found = limit_of(limits, precision), []
     if not parity.relative <= most:  # not "greater": a NaN is a breach too
         found.append(f"a logit is off by {parity.relative:.2%} of the largest, the limit is {most:.2%}")
     if parity.flip_share > limits.label_flips:
@@ -113,6 +112,17 @@ def check_parity(parity: Parity, limits: Limits, precision: str) -> list[str]:
             f"the limit is {limits.batch_mates:.2%}"
         )
     return found
+
+
+def differences(engine: Engine, golden: Golden) -> tuple[float, float]:
+    """Largest difference of a logit from the golden one, each text alone, and the scale that it is a share of."""
+    alone = _answer_alone(engine, [_feature(ids, types) for ids, types in _inputs(golden)])
+    return max(map(_largest, alone, golden.logits)), _scale(golden)
+
+
+def limit_of(limits: Limits, precision: str) -> float:
+    """How far a logit of a file of some precision may be off, as a share of the scale."""
+    return {"fp32": limits.fp32, "fp16": limits.half, "bf16": limits.half, "int8": limits.int8}[precision]
 
 
 def check_tokenizer(golden: Golden, folder: Path, max_length: int, spans: bool) -> list[str]:
@@ -135,6 +145,15 @@ def _inputs(golden: Golden) -> Iterator[tuple[list[int], list[int]]]:
 
 def _feature(ids: list[int], types: list[int]) -> Feature:
     return {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": types}
+
+
+def _answer_alone(engine: Engine, features: Sequence[Feature]) -> list[Logits]:
+    said = engine.description
+    return [_cut(engine.run(collate([each], said.pad_token_id))[0], each, said.task) for each in features]
+
+
+def _scale(golden: Golden) -> float:
+    return max(max(float(np.abs(each).max()) for each in golden.logits), 1e-6)
 
 
 def _cut(logits: Logits, feature: Feature, task: str) -> Logits:
