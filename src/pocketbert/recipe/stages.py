@@ -114,10 +114,13 @@ class TrimStage(Section):
 
     data: Data | None = Field(None, description="the recipe's data when absent; its training texts are read")
     corpus: Sources | None = Field(None, description="text of the domain, read too")
-    text_column: str | None = Field(None, description="the text column of a corpus's tables; guessed when absent")
+    text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
     keep: Sources | None = Field(None, description="plain text whose pieces stay whatever else is read")
     characters: bool = Field(True, description="also keep every single character, so that any word can still be spelt")
     check: Sources | None = Field(None, description="other text to report coverage and the unknown rate of")
+    embedding_size: int | None = Field(
+        None, ge=2, description="also narrow the embeddings to this width (ALBERT and ELECTRA with the head of a task)"
+    )
 
 
 class QuantizeStage(Section):

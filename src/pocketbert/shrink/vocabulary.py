@@ -1,0 +1,220 @@
+"""Cut the vocabulary of a model to the pieces that the user's text needs."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from tokenizers import Tokenizer
+
+from pocketbert.data.sources import fingerprint
+from pocketbert.distill.rows import fingerprints, read_rows, training_inputs
+from pocketbert.distill.stage import StageFolder
+from pocketbert.errors import ModelError, PocketBertError
+from pocketbert.files import hash_text
+from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
+from pocketbert.measure.speed import measure_size
+from pocketbert.measure.wording import file_size
+from pocketbert.models.loading import LoadedModel, load_as_saved, load_tokenizer, local_folder, max_positions
+from pocketbert.recipe import Data, TrimStage
+from pocketbert.shrink.coverage import Coverage, Texts, compare_readings, count_pieces, row_texts, source_texts
+from pocketbert.shrink.embeddings import check_width, cut_rows, factorise
+from pocketbert.shrink.pieces import choose_pieces, cut_pieces
+from pocketbert.tasks.words import mark_word_starts
+
+TOKENIZER = "tokenizer.json"
+
+
+@dataclass
+class _Reading:
+    """What the stage reads.
+
+    Attributes:
+        domain: texts of the domain, which must be read as before.
+        safety: texts whose pieces stay.
+        checked: other texts, to report on.
+        notes: what was guessed, held out, skipped.
+    """
+
+    domain: list[Texts] = field(default_factory=list)
+    safety: list[Texts] = field(default_factory=list)
+    checked: list[Texts] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def trim(
+    options: TrimStage,
+    model: str,
+    output: Path | str,
+    data: Data | None = None,
+    *,
+    console: Console | None = None,
+    replace: bool = False,
+) -> Manifest:
+    """Keep the pieces that training rows, a corpus and a safety list need; cut all others from tokenizer and model.
+
+    The texts that were read are read in the same pieces as before, under other ids, which the stage makes sure of;
+    so the model answers as before on them. What unseen text of the domain loses is measured on the validation rows,
+    which choose nothing here. Test rows are not looked at.
+
+    Args:
+        options: which texts, and what else stays.
+        model: the model directory or hub name to start from; any head.
+        output: the model directory to be.
+        data: the task and its rows, where the options name none.
+        console: for tables and notes; standard error when absent.
+        replace: make it anew where the folder holds a model of other inputs.
+
+    Returns:
+        The manifest of the model directory; a finished one with the same inputs is left as it is.
+
+    Raises:
+        PocketBertError: the texts or the model cannot be used.
+    """
+    console = console or Console(stderr=True)
+    data = options.data or data
+    if data is None and not options.corpus:
+        raise PocketBertError("trim: name the rows of a task (data) or text of the domain (corpus)")
+    parent = Parent(role="start", source=model, weights=hash_weights(model))
+    rows, texts = fingerprints(data) if data else {}, _fingerprints(options)
+    learnt = training_inputs(data, rows) if data else ""
+    key = hash_text("trim", hash_options(options), learnt, *texts.values(), parent.weights)
+    stage = StageFolder(Path(output), key, replace)
+    if stage.done:
+        return stage.skip(console)
+    loaded = load_as_saved(model)
+    if options.embedding_size:
+        check_width(loaded.model, options.embedding_size, model)
+    reading = _open_texts(options, data, loaded.tokenizer)
+    with stage.preparing(), console.status("reading texts"):
+        numbers, metrics = _make(options, loaded, reading, stage.whole)
+        coverage = _cover(reading, loaded, stage.whole, numbers)
+    reading.notes += [warning for each in coverage for warning in each.warnings()]
+    metrics["coverage"] = {each.name: each.measured() for each in coverage}
+    _show(console, metrics, coverage, reading.notes)
+    manifest = Manifest(
+        stage="trim",
+        key=key,
+        parents=[parent],
+        data=rows | texts,
+        notes=reading.notes,
+        metrics=metrics,
+        options=options.model_copy(update={"data": data}).model_dump(mode="json"),
+    )
+    stage.close(manifest)
+    return manifest
+
+
+def _fingerprints(options: TrimStage) -> dict[str, str]:
+    sources = {"corpus": options.corpus, "keep": options.keep, "check": options.check}
+    return {name: fingerprint(each) for name, each in sources.items() if each}
+
+
+def _open_texts(options: TrimStage, data: Data | None, tokenizer: Any) -> _Reading:
+    """Texts as the task gives them to the tokenizer, which is set as the task sets it."""
+    reading = _Reading()
+    if data:
+        rows = read_rows(data)
+        reading.notes += rows.notes
+        reading.domain.append(row_texts("training rows", rows.train))
+        reading.checked.append(row_texts("validation rows", rows.validation))
+        if data.task == "token_classification":
+            mark_word_starts(tokenizer)
+    column, notes = options.text_column, reading.notes
+    if options.corpus:
+        reading.domain.append(source_texts("corpus", options.corpus, column, notes))
+    if options.keep:
+        reading.safety.append(source_texts("keep", options.keep, column, notes))
+    reading.checked += [source_texts(source, [source], column, notes) for source in options.check or []]
+    return reading
+
+
+def _make(
+    options: TrimStage, loaded: LoadedModel, reading: _Reading, folder: Path
+) -> tuple[dict[int, int], dict[str, Any]]:
+    """Write the smaller model and its tokenizer.
+
+    Returns:
+        Old id to new id of the pieces that stay, and what has become smaller.
+    """
+    loaded.tokenizer.save_pretrained(folder)
+    tree = json.loads((folder / TOKENIZER).read_bytes())
+    counts = count_pieces([*reading.domain, *reading.safety], loaded.tokenizer)
+    kept = choose_pieces(tree, _needed(counts, loaded.model.config), options.characters)
+    numbers = {old: new for new, old in enumerate(kept)}
+    model = cut_rows(loaded.model, numbers)
+    metrics: dict[str, Any] = {"pieces": _pair(len(counts), len(kept))}
+    if options.embedding_size:
+        metrics["embedding_size"] = _pair(model.config.embedding_size, options.embedding_size)
+        model, metrics["embedding_variance_kept"] = factorise(model, options.embedding_size, counts[kept])
+        reading.notes.append(_describe_factorised(metrics))
+    model.save_pretrained(folder)
+    # The library reads it before it writes it, so that a tree that is no tokenizer does not get far.
+    Tokenizer.from_str(json.dumps(cut_pieces(tree, numbers))).save(str(folder / TOKENIZER))
+    before, after = measure_size(local_folder(loaded.source)), measure_size(folder)
+    metrics |= {"parameters": _pair(before.parameters, after.parameters), "bytes": _pair(before.bytes, after.bytes)}
+    return numbers, metrics
+
+
+def _needed(counts: NDArray[np.int64], config: Any) -> set[int]:
+    """Pieces that occur, and those that the model's configuration names."""
+    needed = set(np.flatnonzero(counts).tolist())
+    named = (number for name, number in config.to_dict().items() if name.endswith("_token_id"))
+    needed |= {number for number in named if isinstance(number, int) and 0 <= number < len(counts)}
+    if max_positions(config) < config.max_position_embeddings:
+        # Such a model counts its positions from the number of the padding piece, which therefore has to stay the same.
+        needed |= set(range(config.pad_token_id))
+    return needed
+
+
+def _cover(reading: _Reading, loaded: LoadedModel, folder: Path, numbers: dict[int, int]) -> list[Coverage]:
+    """Read all texts before and after.
+
+    Raises:
+        ModelError: a text of the domain is read in other pieces.
+    """
+    trimmed = load_tokenizer(str(folder))
+    domain = [compare_readings(texts, loaded.tokenizer, trimmed, numbers) for texts in reading.domain]
+    for coverage in domain:
+        if coverage.changed:
+            raise ModelError(
+                f"{loaded.source}: trim: {coverage.texts - coverage.unchanged:,} of the texts that its pieces were "
+                f"chosen by would be read in other pieces, such as {coverage.changed[:80]!r}; this tokenizer cannot "
+                "be trimmed"
+            )
+    return domain + [compare_readings(texts, loaded.tokenizer, trimmed, numbers) for texts in reading.checked]
+
+
+def _pair(before: int, after: int) -> dict[str, int]:
+    return {"before": before, "after": after}
+
+
+def _describe_factorised(metrics: dict[str, Any]) -> str:
+    before, after = metrics["embedding_size"].values()
+    return (
+        f"embeddings narrowed from {before} to {after} dimensions, with {metrics['embedding_variance_kept']:.2%} of "
+        "their variance: answers differ from the model's own; distil it (student.start) to win them back"
+    )
+
+
+def _show(console: Console, metrics: dict[str, Any], coverage: list[Coverage], notes: list[str]) -> None:
+    sizes = Table("", "before", "after", "less", title="The trimmed model")
+    for name, show in (("pieces", _count), ("parameters", _count), ("bytes", file_size)):
+        before, after = metrics[name].values()
+        sizes.add_row(name, show(before), show(after), f"{1 - after / before:.1%}")
+    texts = Table("texts", "number", "unchanged", "pieces a word", "unknown words", title="How texts are read")
+    for each in coverage:
+        words = " → ".join(f"{value:.3f}" for value in each.pieces_per_word)
+        unknown = " → ".join(f"{value:.2%}" for value in each.unknown_rate)
+        texts.add_row(each.name, _count(each.texts), f"{1 - each.changed_share:.1%}", words, unknown)
+    console.print(sizes, texts)
+    for note in notes:
+        console.print(note, highlight=False)
+
+
+def _count(number: float) -> str:
+    return f"{number:,}"
