@@ -1,13 +1,9 @@
 """How texts are read in pieces, with all of a vocabulary and with what is left of it."""
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pocketbert.data.corpus import batch_texts
 from pocketbert.data.sources import read_texts
@@ -45,7 +41,7 @@ class Coverage:
         words: how many, as the tokenizer parts them.
         pieces: in all texts.
         unknown: words with a piece for the unknown.
-        changed: a text that is not unchanged.
+        broken: a text that is not unchanged though all its pieces are there; empty where the tokenizer is sound.
     """
 
     name: str
@@ -54,12 +50,12 @@ class Coverage:
     words: int = 0
     pieces: tuple[int, int] = (0, 0)
     unknown: tuple[int, int] = (0, 0)
-    changed: str = ""
+    broken: str = ""
 
     @property
     def changed_share(self) -> float:
         """Share of the texts that are read in other pieces."""
-        return 1 - self.unchanged / self.texts
+        return (self.texts - self.unchanged) / self.texts
 
     @property
     def pieces_per_word(self) -> tuple[float, float]:
@@ -71,15 +67,13 @@ class Coverage:
         """Share of the words that have an unknown part, before and after."""
         return self.unknown[0] / self.words, self.unknown[1] / self.words
 
-    def add(self, text: Any, same: bool, words: int, pieces: tuple[int, int], unknown: tuple[int, int]) -> None:
+    def add(self, same: bool, words: int, pieces: tuple[int, int], unknown: tuple[int, int]) -> None:
         """Count a text; see the attributes."""
         self.texts += 1
         self.unchanged += same
         self.words += words
         self.pieces = self.pieces[0] + pieces[0], self.pieces[1] + pieces[1]
         self.unknown = self.unknown[0] + unknown[0], self.unknown[1] + unknown[1]
-        if not same and not self.changed:
-            self.changed = text if isinstance(text, str) else " ".join(text)
 
     def measured(self) -> dict[str, Any]:
         """For the manifest."""
@@ -118,9 +112,14 @@ class _Reading:
 
 
 def row_texts(name: str, examples: Sequence[Example]) -> Texts:
-    """The texts of a task's rows, both of a pair."""
-    texts = [text for example in examples for text in (example.text, example.pair) if text is not None]
-    return Texts(name, partial(chunks, texts, CHUNK))  # type: ignore[arg-type]
+    """The texts of a task's rows, both of a pair; a text that several rows share, such as a context, comes once."""
+    texts = {
+        text if isinstance(text, str) else tuple(text): text
+        for example in examples
+        for text in (example.text, example.pair)
+        if text is not None
+    }
+    return Texts(name, partial(chunks, list(texts.values()), CHUNK))  # type: ignore[arg-type]
 
 
 def source_texts(name: str, sources: Sequence[str], text_column: str | None, notes: list[str]) -> Texts:
@@ -133,32 +132,6 @@ def source_texts(name: str, sources: Sequence[str], text_column: str | None, not
         notes: get what was guessed.
     """
     return Texts(name, lambda: batch_texts(read_texts(sources, text_column, notes=notes)))
-
-
-def count_pieces(texts: Sequence[Texts], tokenizer: Any) -> NDArray[np.int64]:
-    """How often each piece occurs.
-
-    Args:
-        texts: whole texts, whatever a task cuts off.
-        tokenizer: a fast one.
-
-    Returns:
-        (ids,) with the special tokens around each text.
-
-    Raises:
-        DataError: an origin has no text.
-    """
-    counts = np.zeros(len(tokenizer), dtype=np.int64)
-    for origin in texts:
-        before = counts.sum()
-        for batch in origin.batches():
-            # The fast form leaves out words and offsets, which only a comparison needs.
-            encodings = _reader(tokenizer).encode_batch_fast(list(batch), is_pretokenized=not isinstance(batch[0], str))
-            ids = itertools.chain.from_iterable(encoding.ids for encoding in encodings)
-            counts += np.bincount(np.fromiter(ids, dtype=np.int64), minlength=len(counts))
-        if counts.sum() == before:
-            raise DataError(f"{origin.name}: no text to read; is the file empty?")
-    return counts
 
 
 def compare_readings(texts: Texts, before: Any, after: Any, numbers: Mapping[int, int]) -> Coverage:
@@ -176,19 +149,22 @@ def compare_readings(texts: Texts, before: Any, after: Any, numbers: Mapping[int
     coverage = Coverage(texts.name)
     for batch in texts.batches():
         options = {"is_pretokenized": not isinstance(batch[0], str), "add_special_tokens": False}
-        old = _reader(before).encode_batch(list(batch), **options)
-        new = _reader(after).encode_batch(list(batch), **options)
+        old = reader(before).encode_batch(list(batch), **options)
+        new = reader(after).encode_batch(list(batch), **options)
         for text, *encodings in zip(batch, old, new, strict=True):
             first, second = (_Reading(encoding.ids, encoding.word_ids) for encoding in encodings)
-            same = [numbers.get(number) for number in first.ids] == second.ids
+            expected = [numbers.get(number) for number in first.ids]
+            same = expected == second.ids
             unknown = first.unknown_words(before.unk_token_id), second.unknown_words(after.unk_token_id)
-            coverage.add(text, same, len(set(first.words)), (len(first.ids), len(second.ids)), unknown)
+            coverage.add(same, len(set(first.words)), (len(first.ids), len(second.ids)), unknown)
+            if not same and None not in expected:
+                coverage.broken = text if isinstance(text, str) else " ".join(text)
     if not coverage.words:
         raise DataError(f"{texts.name}: no text to read; is the file empty?")
     return coverage
 
 
-def _reader(tokenizer: Any) -> Any:
+def reader(tokenizer: Any) -> Any:
     """The part of a tokenizer that reads whole texts: files may ask it to cut or to fill them."""
     reader = tokenizer.backend_tokenizer
     reader.no_truncation()

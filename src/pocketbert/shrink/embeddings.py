@@ -132,10 +132,14 @@ def _basis(tables: Sequence[Tensor], weights: Tensor, dimensions: int) -> tuple[
         dimensions: how many directions.
     """
     words, *others = tables
-    means = [weights @ words / weights.sum(), *(table.mean(dim=0) for table in others)]
-    spread = [(words - means[0]) * (weights / weights.sum()).sqrt()[:, None]]
-    spread += [(table - mean) / len(table) ** 0.5 for table, mean in zip(others, means[1:], strict=True)]
-    values, directions = torch.linalg.eigh(sum((part.T @ part for part in spread), torch.outer(sum(means), sum(means))))
+    shares = [weights / weights.sum(), *(torch.full((len(table),), 1 / len(table)).double() for table in others)]
+    mean = torch.zeros_like(words[0])
+    moment = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    for table, share in zip(tables, shares, strict=True):
+        centre = share @ table
+        mean += centre
+        moment += (table - centre).T @ ((table - centre) * share[:, None])
+    values, directions = torch.linalg.eigh(moment + torch.outer(mean, mean))
     # Eigenvalues come in ascending order.
     return directions[:, -dimensions:], float(values[-dimensions:].sum() / values.sum())
 
@@ -143,7 +147,7 @@ def _basis(tables: Sequence[Tensor], weights: Tensor, dimensions: int) -> tuple[
 def _orthogonal_to_ones(width: int) -> Tensor:
     """(width, width - 1): orthonormal columns, each of which sums up to 0."""
     ones = torch.ones(width, 1, dtype=torch.float64)
-    complete, _ = torch.linalg.qr(torch.cat([ones, torch.eye(width, dtype=torch.float64)[:, 1:]], dim=1))
+    complete: Tensor = torch.linalg.qr(torch.cat([ones, torch.eye(width, dtype=torch.float64)[:, 1:]], dim=1))[0]
     return complete[:, 1:]
 
 

@@ -1,8 +1,8 @@
 """Which pieces of a tokenizer stay, and its ``tokenizer.json`` without the others.
 
 A text whose own pieces all stay is read as before. WordPiece takes the longest piece that fits, so a word only changes
-when a piece that it used is gone. Byte-level BPE merges pairs in the order of its list: the merges inside a piece do not
-depend on what stands around it, so those that lead to the pieces that stay suffice, and fewer others cannot win.
+when a piece that it used is gone. BPE merges pairs in the order of its list: the merges inside a piece do not depend on
+what stands around it, so those that lead to the pieces that stay suffice, and without the others none comes earlier.
 Unigram takes the likeliest path, which stays the likeliest when others are gone.
 """
 
@@ -111,7 +111,7 @@ def _merged(first: str, second: str, model: Tree) -> str:
 
 def _on_the_way(model: Tree, pieces: Mapping[str, int], kept: Iterable[int]) -> set[int]:
     """The ids of all pieces that merges go through to get to those that are kept."""
-    parts = defaultdict(set)
+    parts: dict[str, set[str]] = defaultdict(set)
     for first, second in model["merges"]:
         parts[_merged(first, second, model)] |= {first, second}
     names = {number: piece for piece, number in pieces.items()}

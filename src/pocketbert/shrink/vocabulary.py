@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
@@ -21,12 +20,15 @@ from pocketbert.measure.speed import measure_size
 from pocketbert.measure.wording import file_size
 from pocketbert.models.loading import LoadedModel, load_as_saved, load_tokenizer, local_folder, max_positions
 from pocketbert.recipe import Data, TrimStage
-from pocketbert.shrink.coverage import Coverage, Texts, compare_readings, count_pieces, row_texts, source_texts
+from pocketbert.shrink.counts import Counts, common_pieces, count_pieces
+from pocketbert.shrink.coverage import Coverage, Texts, compare_readings, row_texts, source_texts
 from pocketbert.shrink.embeddings import check_width, cut_rows, factorise
-from pocketbert.shrink.pieces import choose_pieces, cut_pieces
+from pocketbert.shrink.pieces import Tree, choose_pieces, cut_pieces
 from pocketbert.tasks.words import mark_word_starts
 
 TOKENIZER = "tokenizer.json"
+CHANGED = 0.01
+"""Share of unseen texts that may be read in other pieces: answers on most of them stay the same all the same."""
 
 
 @dataclass
@@ -57,9 +59,9 @@ def trim(
 ) -> Manifest:
     """Keep the pieces that training rows, a corpus and a safety list need; cut all others from tokenizer and model.
 
-    The texts that were read are read in the same pieces as before, under other ids, which the stage makes sure of;
-    so the model answers as before on them. What unseen text of the domain loses is measured on the validation rows,
-    which choose nothing here. Test rows are not looked at.
+    The texts that were read are read in the same pieces as before (unless ``least`` is above 1), under other ids, which
+    the stage makes sure of; so the model answers as before on them. What unseen text of the domain loses is measured on
+    the validation rows, which choose nothing here. Test rows are not looked at.
 
     Args:
         options: which texts, and what else stays.
@@ -143,14 +145,15 @@ def _make(
     """
     loaded.tokenizer.save_pretrained(folder)
     tree = json.loads((folder / TOKENIZER).read_bytes())
-    counts = count_pieces([*reading.domain, *reading.safety], loaded.tokenizer)
-    kept = choose_pieces(tree, _needed(counts, loaded.model.config), options.characters)
+    counts = count_pieces(reading.domain, loaded.tokenizer)
+    kept, expected = _choose(options, tree, loaded, counts, count_pieces(reading.safety, loaded.tokenizer))
     numbers = {old: new for new, old in enumerate(kept)}
     model = cut_rows(loaded.model, numbers)
-    metrics: dict[str, Any] = {"pieces": _pair(len(counts), len(kept))}
+    metrics: dict[str, Any] = {"pieces": _pair(len(counts.in_texts), len(kept)), "expected_changed": expected}
     if options.embedding_size:
         metrics["embedding_size"] = _pair(model.config.embedding_size, options.embedding_size)
-        model, metrics["embedding_variance_kept"] = factorise(model, options.embedding_size, counts[kept])
+        model, share = factorise(model, options.embedding_size, counts.occurrences[kept])
+        metrics["embedding_variance_kept"] = share
         reading.notes.append(_describe_factorised(metrics))
     model.save_pretrained(folder)
     # The library reads it before it writes it, so that a tree that is no tokenizer does not get far.
@@ -160,33 +163,51 @@ def _make(
     return numbers, metrics
 
 
-def _needed(counts: NDArray[np.int64], config: Any) -> set[int]:
-    """Pieces that occur, and those that the model's configuration names."""
-    needed = set(np.flatnonzero(counts).tolist())
-    named = (number for name, number in config.to_dict().items() if name.endswith("_token_id"))
-    needed |= {number for number in named if isinstance(number, int) and 0 <= number < len(counts)}
+def _choose(
+    options: TrimStage, tree: Tree, loaded: LoadedModel, counts: Counts, safety: Counts
+) -> tuple[list[int], float | None]:
+    """Which pieces stay.
+
+    Returns:
+        Their ids, and the share of unseen texts of the domain that is expected to be read in other pieces; None where
+        pieces of the texts that were read are cut as well, so that these tell it.
+    """
+    named = {*_named(loaded.model.config, len(counts.in_texts)), *np.flatnonzero(safety.in_texts).tolist()}
+    stay = set(choose_pieces(tree, named, options.characters))
+    if options.least is None:
+        names = loaded.tokenizer.convert_ids_to_tokens(range(len(counts.in_texts)))
+        stay |= set(common_pieces(counts, stay, options.changed or CHANGED, names))
+    expected = None if (options.least or 1) > 1 else len(counts.changes(stay)) / counts.texts
+    found = np.flatnonzero(counts.in_texts >= (options.least or 1)).tolist()
+    return choose_pieces(tree, stay.union(found), options.characters), expected
+
+
+def _named(config: Any, pieces: int) -> set[int]:
+    """Pieces that the model's configuration names, or counts on."""
+    numbers = (number for name, number in config.to_dict().items() if name.endswith("_token_id"))
+    named = {number for number in numbers if isinstance(number, int) and 0 <= number < pieces}
     if max_positions(config) < config.max_position_embeddings:
         # Such a model counts its positions from the number of the padding piece, which therefore has to stay the same.
-        needed |= set(range(config.pad_token_id))
-    return needed
+        named |= set(range(config.pad_token_id))
+    return named
 
 
 def _cover(reading: _Reading, loaded: LoadedModel, folder: Path, numbers: dict[int, int]) -> list[Coverage]:
     """Read all texts before and after.
 
     Raises:
-        ModelError: a text of the domain is read in other pieces.
+        ModelError: a text is read in other pieces though its own are all there.
     """
     trimmed = load_tokenizer(str(folder))
-    domain = [compare_readings(texts, loaded.tokenizer, trimmed, numbers) for texts in reading.domain]
-    for coverage in domain:
-        if coverage.changed:
+    texts = [*reading.domain, *reading.checked]
+    found = [compare_readings(each, loaded.tokenizer, trimmed, numbers) for each in texts]
+    for coverage in found:
+        if coverage.broken:
             raise ModelError(
-                f"{loaded.source}: trim: {coverage.texts - coverage.unchanged:,} of the texts that its pieces were "
-                f"chosen by would be read in other pieces, such as {coverage.changed[:80]!r}; this tokenizer cannot "
-                "be trimmed"
+                f"{loaded.source}: trim: this tokenizer cannot be trimmed: with all its pieces still there it would "
+                f"read {coverage.broken[:80]!r} in others"
             )
-    return domain + [compare_readings(texts, loaded.tokenizer, trimmed, numbers) for texts in reading.checked]
+    return found
 
 
 def _pair(before: int, after: int) -> dict[str, int]:
