@@ -60,10 +60,10 @@ def test_what_to_expect_is_what_leaving_each_text_out_shows(seed):
 def test_as_few_common_pieces_stay_as_hold_the_share():
     # Pieces 5, 3, 7 and 8 are in one text each, of ten.
     counts = counted(10, [0, 5], [0, 3], [0, 7], [0, 8], *[[0, 1]] * 6)
-    names = ["x", "y", "[unused1]", *"abcdefg"]
-    assert common_pieces(counts, {0}, 1.0, names) == []
-    assert common_pieces(counts, {0}, 0.2, names) == [0, 1, 3, 4, 5]
-    assert common_pieces(counts, {0}, 0.29, names) == [0, 1, 3, 4, 5]
-    assert common_pieces(counts, {0}, 0.3, names) == [0, 1, 3]
-    assert common_pieces(counts, {8}, 0.1, names) == [0, 1, 3, 4, 5]
-    assert common_pieces(counts, set(), 0.05, names) == [0, 1, 3, 4, 5, 6, 7, 8]
+    pieces = dict(enumerate(["x", "y", "[unused1]", *"abcdefg"]))
+    assert common_pieces(counts, {0}, 1.0, pieces) == set()
+    assert common_pieces(counts, {0}, 0.2, pieces) == {0, 1, 3, 4, 5}
+    assert common_pieces(counts, {0}, 0.29, pieces) == {0, 1, 3, 4, 5}
+    assert common_pieces(counts, {0}, 0.3, pieces) == {0, 1, 3}
+    assert common_pieces(counts, {8}, 0.1, pieces) == {0, 1, 3, 4, 5}
+    assert common_pieces(counts, set(), 0.05, pieces) == {0, 1, 3, 4, 5, 6, 7, 8}

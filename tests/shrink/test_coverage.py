@@ -51,15 +51,20 @@ def test_a_tokenizer_that_reads_its_own_pieces_otherwise_is_found_out():
 
 
 def test_only_much_change_is_warned_about():
-    quiet = Coverage("calm", texts=100, unchanged=95, words=1000, pieces=(1000, 1010), unknown=(2, 3))
+    quiet = Coverage("calm", texts=100, unchanged=95, words=1000, pieces=(1000, 1010), unknown=(9, 10))
     assert quiet.warnings() == []
     changed = Coverage("other.txt", texts=100, unchanged=90, words=1000, pieces=(1000, 1500), unknown=(0, 0))
-    (warning,) = changed.warnings()
-    assert warning.startswith(
-        "other.txt: 10.0% of the texts are read in other pieces than before (1.500 a word, before"
-    )
-    unknown = Coverage("far.txt", texts=100, unchanged=99, words=1000, pieces=(1000, 1000), unknown=(0, 2))
-    assert "0.20% of the words are unknown (before 0.00%)" in unknown.warnings()[0]
+    assert changed.warnings() == [
+        "other.txt: 0.00% of the words are unknown (before 0.00%), and 10.0% of the texts are read in other pieces "
+        "than before (1.500 a word, before 1.000); answers on it may differ: name such text as corpus or keep if the "
+        "model is to read it"
+    ]
+    rarer = Coverage("far.txt", texts=100, unchanged=99, words=1000, pieces=(1000, 1000), unknown=(0, 2))
+    assert rarer.warnings()[0].startswith("far.txt: 0.20% of the words are unknown (before 0.00%)")
+    assert "answers on it may differ" in rarer.warnings()[0]
+    foreign = Coverage("foreign.txt", texts=100, unchanged=100, words=1000, pieces=(1000, 1000), unknown=(400, 400))
+    assert foreign.warnings()[0].startswith("foreign.txt: 40.00% of the words are unknown (before 40.00%)")
+    assert "answers" not in foreign.warnings()[0]
 
 
 def test_rows_give_both_texts_and_each_once():

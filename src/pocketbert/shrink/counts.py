@@ -1,7 +1,7 @@
 """How often the pieces of a vocabulary occur, and which of those that did not may be missed in the next text."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,8 @@ def count_pieces(texts: Sequence[Texts], tokenizer: Any) -> Counts:
     Raises:
         DataError: an origin has no text.
     """
-    counts = Counts(np.zeros(len(tokenizer), dtype=np.int64))
+    ids = max(tokenizer.get_vocab().values()) + 1
+    counts = Counts(np.zeros(ids, dtype=np.int64))
     for origin in texts:
         before = counts.texts
         for batch in origin.batches():
@@ -82,19 +83,19 @@ def count_pieces(texts: Sequence[Texts], tokenizer: Any) -> Counts:
     return counts
 
 
-def common_pieces(counts: Counts, kept: Collection[int], changed: float, names: Sequence[str]) -> list[int]:
+def common_pieces(counts: Counts, kept: Collection[int], changed: float, pieces: Mapping[int, str]) -> set[int]:
     """Pieces to keep for the texts to come: the first of the vocabulary, for it lists common pieces first.
 
     Args:
         counts: of the texts that were read.
         kept: ids of pieces that stay anyhow, such as single characters.
         changed: share of the texts to come that may be read in other pieces.
-        names: the pieces, by id.
+        pieces: by id.
 
     Returns:
         Their ids: as few as hold the share by :meth:`Counts.changes`.
     """
     largest = np.sort(counts.changes(kept))[::-1]
     allowed = int(changed * counts.texts)
-    first = 0 if len(largest) <= allowed else int(largest[allowed]) + 1
-    return [number for number in range(first) if not _PLACEHOLDER.fullmatch(names[number])]
+    last = -1 if len(largest) <= allowed else int(largest[allowed])
+    return {number for number, piece in pieces.items() if number <= last and not _PLACEHOLDER.fullmatch(piece)}

@@ -15,6 +15,8 @@ NOTICEABLE_CHANGE = 0.05
 """Share of texts that are read in other pieces than before: more of them are worth a warning."""
 NOTICEABLE_RISE = 0.001
 """Share of words that have become unknown: more of them are worth a warning."""
+NOTICEABLE_RATE = 0.01
+"""Share of words that are unknown, be it that they always were: more of them are worth a warning."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,18 @@ class Coverage:
         }
 
     def warnings(self) -> list[str]:
-        """A sentence where more has changed than a user may expect."""
+        """A sentence where more has changed, or is unknown, than a user may expect."""
         before, after = self.unknown_rate
-        if self.changed_share <= NOTICEABLE_CHANGE and after - before <= NOTICEABLE_RISE:
+        rise = (self.unknown[1] - self.unknown[0]) / self.words
+        changed = self.changed_share > NOTICEABLE_CHANGE or rise > NOTICEABLE_RISE
+        if not changed and after <= NOTICEABLE_RATE:
             return []
         one, other = self.pieces_per_word
+        advice = "; answers on it may differ: name such text as corpus or keep if the model is to read it"
         return [
-            f"{self.name}: {self.changed_share:.1%} of the texts are read in other pieces than before ({other:.3f} a "
-            f"word, before {one:.3f}), and {after:.2%} of the words are unknown (before {before:.2%}); answers on such "
-            "text may differ: name more of it as corpus or keep if the model is to read it"
+            f"{self.name}: {after:.2%} of the words are unknown (before {before:.2%}), and {self.changed_share:.1%} of "
+            f"the texts are read in other pieces than before ({other:.3f} a word, before {one:.3f})"
+            + (advice if changed else "")
         ]
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from pocketbert.data.sources import fingerprint
+from pocketbert.distill import ranks
 from pocketbert.distill.rows import fingerprints, read_rows, training_inputs
 from pocketbert.distill.stage import StageFolder
 from pocketbert.errors import ModelError, PocketBertError
@@ -21,7 +22,7 @@ from pocketbert.measure.wording import file_size
 from pocketbert.models.loading import LoadedModel, load_as_saved, load_tokenizer, local_folder, max_positions
 from pocketbert.recipe import Data, TrimStage
 from pocketbert.shrink.counts import Counts, common_pieces, count_pieces
-from pocketbert.shrink.coverage import Coverage, Texts, compare_readings, row_texts, source_texts
+from pocketbert.shrink.coverage import Texts, compare_readings, row_texts, source_texts
 from pocketbert.shrink.embeddings import check_width, cut_rows, factorise
 from pocketbert.shrink.pieces import Tree, choose_pieces, cut_pieces
 from pocketbert.tasks.words import mark_word_starts
@@ -81,11 +82,19 @@ def trim(
     data = options.data or data
     if data is None and not options.corpus:
         raise PocketBertError("trim: name the rows of a task (data) or text of the domain (corpus)")
-    parent = Parent(role="start", source=model, weights=hash_weights(model))
+    # Where several processes run a recipe, the others find what the main one has made.
+    with ranks.main_first():
+        return _trim_once(options, model, Path(output), data, console, replace)
+
+
+def _trim_once(
+    options: TrimStage, model: str, output: Path, data: Data | None, console: Console, replace: bool
+) -> Manifest:
     rows, texts = fingerprints(data) if data else {}, _fingerprints(options)
+    parent = Parent(role="start", source=model, weights=hash_weights(model))
     learnt = training_inputs(data, rows) if data else ""
     key = hash_text("trim", hash_options(options), learnt, *texts.values(), parent.weights)
-    stage = StageFolder(Path(output), key, replace)
+    stage = StageFolder(output, key, replace)
     if stage.done:
         return stage.skip(console)
     loaded = load_as_saved(model)
@@ -94,10 +103,8 @@ def trim(
     reading = _open_texts(options, data, loaded.tokenizer)
     with stage.preparing(), console.status("reading texts"):
         numbers, metrics = _make(options, loaded, reading, stage.whole)
-        coverage = _cover(reading, loaded, stage.whole, numbers)
-    reading.notes += [warning for each in coverage for warning in each.warnings()]
-    metrics["coverage"] = {each.name: each.measured() for each in coverage}
-    _show(console, metrics, coverage, reading.notes)
+        metrics["coverage"] = _cover(reading, loaded, stage.whole, numbers)
+    _show(console, metrics, reading.notes)
     manifest = Manifest(
         stage="trim",
         key=key,
@@ -145,16 +152,16 @@ def _make(
     """
     loaded.tokenizer.save_pretrained(folder)
     tree = json.loads((folder / TOKENIZER).read_bytes())
-    counts = count_pieces(reading.domain, loaded.tokenizer)
-    kept, expected = _choose(options, tree, loaded, counts, count_pieces(reading.safety, loaded.tokenizer))
+    counts, safety = (count_pieces(texts, loaded.tokenizer) for texts in (reading.domain, reading.safety))
+    kept, expected = _choose(options, tree, loaded, counts, safety)
     numbers = {old: new for new, old in enumerate(kept)}
+    metrics: dict[str, Any] = {"pieces": _pair(len(loaded.tokenizer), len(kept)), "expected_changed": expected}
     model = cut_rows(loaded.model, numbers)
-    metrics: dict[str, Any] = {"pieces": _pair(len(counts.in_texts), len(kept)), "expected_changed": expected}
     if options.embedding_size:
         metrics["embedding_size"] = _pair(model.config.embedding_size, options.embedding_size)
         model, share = factorise(model, options.embedding_size, counts.occurrences[kept])
         metrics["embedding_variance_kept"] = share
-        reading.notes.append(_describe_factorised(metrics))
+        reading.notes.append(_describe_narrowed(metrics))
     model.save_pretrained(folder)
     # The library reads it before it writes it, so that a tree that is no tokenizer does not get far.
     Tokenizer.from_str(json.dumps(cut_pieces(tree, numbers))).save(str(folder / TOKENIZER))
@@ -172,41 +179,43 @@ def _choose(
         Their ids, and the share of unseen texts of the domain that is expected to be read in other pieces; None where
         pieces of the texts that were read are cut as well, so that these tell it.
     """
-    named = {*_named(loaded.model.config, len(counts.in_texts)), *np.flatnonzero(safety.in_texts).tolist()}
-    stay = set(choose_pieces(tree, named, options.characters))
+    pieces = {number: piece for piece, number in loaded.tokenizer.get_vocab().items()}
+    needed = {*(_named(loaded.model.config) & pieces.keys()), *np.flatnonzero(safety.in_texts).tolist()}
+    stay = set(choose_pieces(tree, needed, options.characters))
     if options.least is None:
-        names = loaded.tokenizer.convert_ids_to_tokens(range(len(counts.in_texts)))
-        stay |= set(common_pieces(counts, stay, options.changed or CHANGED, names))
+        stay |= common_pieces(counts, stay, options.changed or CHANGED, pieces)
     expected = None if (options.least or 1) > 1 else len(counts.changes(stay)) / counts.texts
     found = np.flatnonzero(counts.in_texts >= (options.least or 1)).tolist()
     return choose_pieces(tree, stay.union(found), options.characters), expected
 
 
-def _named(config: Any, pieces: int) -> set[int]:
-    """Pieces that the model's configuration names, or counts on."""
+def _named(config: Any) -> set[int]:
+    """Ids that the model's configuration names, or counts on."""
     numbers = (number for name, number in config.to_dict().items() if name.endswith("_token_id"))
-    named = {number for number in numbers if isinstance(number, int) and 0 <= number < pieces}
+    named = {number for number in numbers if isinstance(number, int)}
     if max_positions(config) < config.max_position_embeddings:
         # Such a model counts its positions from the number of the padding piece, which therefore has to stay the same.
         named |= set(range(config.pad_token_id))
     return named
 
 
-def _cover(reading: _Reading, loaded: LoadedModel, folder: Path, numbers: dict[int, int]) -> list[Coverage]:
-    """Read all texts before and after.
+def _cover(reading: _Reading, loaded: LoadedModel, folder: Path, numbers: dict[int, int]) -> dict[str, Any]:
+    """Read all texts before and after; what has changed noticeably goes to the notes.
 
     Raises:
         ModelError: a text is read in other pieces though its own are all there.
     """
     trimmed = load_tokenizer(str(folder))
-    texts = [*reading.domain, *reading.checked]
-    found = [compare_readings(each, loaded.tokenizer, trimmed, numbers) for each in texts]
-    for coverage in found:
+    found = {}
+    for texts in [*reading.domain, *reading.checked]:
+        coverage = compare_readings(texts, loaded.tokenizer, trimmed, numbers)
         if coverage.broken:
             raise ModelError(
                 f"{loaded.source}: trim: this tokenizer cannot be trimmed: with all its pieces still there it would "
                 f"read {coverage.broken[:80]!r} in others"
             )
+        reading.notes += coverage.warnings() if texts in reading.checked else []
+        found[texts.name] = coverage.measured()
     return found
 
 
@@ -214,7 +223,7 @@ def _pair(before: int, after: int) -> dict[str, int]:
     return {"before": before, "after": after}
 
 
-def _describe_factorised(metrics: dict[str, Any]) -> str:
+def _describe_narrowed(metrics: dict[str, Any]) -> str:
     before, after = metrics["embedding_size"].values()
     return (
         f"embeddings narrowed from {before} to {after} dimensions, with {metrics['embedding_variance_kept']:.2%} of "
@@ -222,16 +231,16 @@ def _describe_factorised(metrics: dict[str, Any]) -> str:
     )
 
 
-def _show(console: Console, metrics: dict[str, Any], coverage: list[Coverage], notes: list[str]) -> None:
-    sizes = Table("", "before", "after", "less", title="The trimmed model")
+def _show(console: Console, metrics: dict[str, Any], notes: list[str]) -> None:
+    sizes = Table("", "before", "after", "saved", title="The trimmed model")
     for name, show in (("pieces", _count), ("parameters", _count), ("bytes", file_size)):
         before, after = metrics[name].values()
-        sizes.add_row(name, show(before), show(after), f"{1 - after / before:.1%}")
+        sizes.add_row(name, show(before), show(after), f"{show(before - after)}, {1 - after / before:.1%}")
     texts = Table("texts", "number", "unchanged", "pieces a word", "unknown words", title="How texts are read")
-    for each in coverage:
-        words = " → ".join(f"{value:.3f}" for value in each.pieces_per_word)
-        unknown = " → ".join(f"{value:.2%}" for value in each.unknown_rate)
-        texts.add_row(each.name, _count(each.texts), f"{1 - each.changed_share:.1%}", words, unknown)
+    for name, found in metrics["coverage"].items():
+        pieces = " → ".join(f"{value:.3f}" for value in found["pieces_per_word"].values())
+        unknown = " → ".join(f"{value:.2%}" for value in found["unknown_rate"].values())
+        texts.add_row(name, _count(found["texts"]), f"{found['unchanged']:.1%}", pieces, unknown)
     console.print(sizes, texts)
     for note in notes:
         console.print(note, highlight=False)
