@@ -113,10 +113,30 @@ class TrimStage(Section):
 
     data: Data | None = Field(None, description="the recipe's data when absent; its training texts are read")
     corpus: Sources | None = Field(None, description="text of the domain, read too")
-    text_column: str | None = Field(None, description="the text column of a corpus's tables; guessed when absent")
+    text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
     keep: Sources | None = Field(None, description="plain text whose pieces stay whatever else is read")
     characters: bool = Field(True, description="also keep every single character, so that any word can still be spelt")
     check: Sources | None = Field(None, description="other text to report coverage and the unknown rate of")
+    changed: Share | None = Field(
+        None,
+        description="expected share of unseen texts of the domain that may be read in other pieces, 0.01 when absent: "
+        "the commonest pieces that did not occur stay until it holds",
+    )
+    least: int | None = Field(
+        None,
+        ge=1,
+        description="instead: keep just the pieces that occur in so many texts; above 1, the texts that were read "
+        "change too",
+    )
+    embedding_size: int | None = Field(
+        None, ge=2, description="also narrow the embeddings to this width (ALBERT and ELECTRA with the head of a task)"
+    )
+
+    @model_validator(mode="after")
+    def _share_or_count(self) -> "TrimStage":
+        if self.changed is not None and self.least is not None:
+            raise ValueError("trim: name one of changed and least")
+        return self
 
 
 class QuantizeStage(Section):
