@@ -1,0 +1,258 @@
+"""Prune a model: take out what matters least, and let the unpruned model teach the rest again."""
+
+import copy
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from transformers import PreTrainedModel
+
+from pocketbert.distill import ranks
+from pocketbert.distill.datasets import EncodedRows
+from pocketbert.distill.learning import TASK_LOSSES, check_losses, evaluator, learn_rows, settle_losses
+from pocketbert.distill.rows import TaskRows, check_purpose, encode_role, fingerprints, read_rows, training_inputs
+from pocketbert.distill.stage import StageFolder
+from pocketbert.distill.trainer import Evaluator
+from pocketbert.errors import PocketBertError
+from pocketbert.files import hash_text, write_atomically
+from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
+from pocketbert.measure.results import Frontier, Shape, Speed
+from pocketbert.measure.speed import Runnable, measure_speed
+from pocketbert.models.loading import LoadedModel, check_length, load_for_use, max_positions
+from pocketbert.recipe import Data, Losses, PruneStage, Target, Training
+from pocketbert.shrink.anatomy import Anatomy
+from pocketbert.shrink.importance import Importance, measure_importance
+from pocketbert.shrink.outcome import PRUNED, UNPRUNED, Outcome, Weighed, describe_speed, outcome_table
+from pocketbert.shrink.search import choose_by_score, find_frontier, frontier_table, make_timer
+from pocketbert.shrink.shape import settle_shape
+from pocketbert.shrink.surgery import Picks, choose_parts, cut_model, importance_kept
+from pocketbert.tasks import make_task
+from pocketbert.tasks.base import Encoded
+
+SPEED_SECONDS = 20.0
+SHORT = 0.25
+"""Share of the recovery that a search gives each shape that it tries."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the steps of a pruning share; ``losses`` are those wanted."""
+
+    options: PruneStage
+    losses: Losses
+    whole: LoadedModel
+    anatomy: Anatomy
+    rows: TaskRows
+    evaluate: Evaluator
+    stage: StageFolder
+    console: Console
+
+
+def prune(
+    options: PruneStage,
+    model: str,
+    output: Path | str,
+    data: Data | None = None,
+    *,
+    console: Console | None = None,
+    replace: bool = False,
+) -> Manifest:
+    """Take parts out of a model for real, and recover what that cost by distillation from the unpruned model.
+
+    The result is a dense checkpoint of stock code, with the same sizes in every layer.
+
+    Args:
+        options: the sizes or a target, and the length and rates of the recovery.
+        model: a model directory or hub name, with the head of the task.
+        output: the model directory to be.
+        data: the task and its rows, where the options name none.
+        console: for progress and notes; standard error when absent.
+        replace: make it anew where the folder holds a model of other inputs.
+
+    Returns:
+        The manifest of the model directory; a finished one with the same inputs is left as it is.
+
+    Raises:
+        ModelError: the model's family does not allow the sizes, or no shape is within the target.
+        PocketBertError: the data or the model cannot be used.
+        Interrupted: asked to stop; the state is saved.
+    """
+    console = console or Console(stderr=True)
+    data = options.data or data
+    if data is None:
+        raise PocketBertError("prune: name the rows of a task (data)")
+    losses = options.losses or TASK_LOSSES
+    check_losses(losses, "task", "prune")
+    parent = Parent(role=UNPRUNED, source=model, weights=hash_weights(model))
+    prints = fingerprints(data)
+    # A default that changes makes another model.
+    settled = options.model_copy(update={"losses": losses, "recover": Training()})
+    inputs = (hash_options(settled), hash_options(options.recover), training_inputs(data, prints))
+    stage = StageFolder(Path(output), hash_text("prune", *inputs, parent.weights), replace)
+    if stage.done:
+        return stage.skip(console)
+    work = _prepare(options, losses, model, data, stage, console)
+    small, manifest = _prune(work)
+    manifest.parents, manifest.data = [parent], prints
+    manifest.options |= {"data": data.model_dump(mode="json")}
+    stage.finish(small, work.whole.tokenizer, manifest)
+    return manifest
+
+
+def _prepare(
+    options: PruneStage, losses: Losses, model: str, data: Data, stage: StageFolder, console: Console
+) -> _Work:
+    task = make_task(data)
+    whole = load_for_use(model, task.head)
+    check_purpose(task, whole)
+    rows = read_rows(data, whole)
+    check_length(whole.model, data.max_length, model)
+    if options.target and options.target.latency_ms is not None:
+        check_length(whole.model, options.target.tokens, model)
+    anatomy = Anatomy(whole.model, model)
+    return _Work(options, losses, whole, anatomy, rows, evaluator(rows, whole.tokenizer), stage, console)
+
+
+def _prune(work: _Work) -> tuple[PreTrainedModel, Manifest]:
+    """The pruned model, and its manifest but for what it was made from."""
+    # Shares that cannot be are refused before anything is run.
+    shape = None if work.options.target else settle_shape(work.options, work.anatomy)
+    importance = _weigh(work)
+    before = work.evaluate(work.whole.model)["score"]
+    metrics: dict[str, Any] = {}
+    if work.options.target:
+        frontier = _search(work, work.options.target, importance, before)
+        shape = next(each.shape for each in frontier.candidates if each.chosen)
+        metrics["frontier"] = frontier.model_dump(mode="json")
+    picks = choose_parts(importance, work.anatomy, shape or work.anatomy.shape)
+    small = _cut(work, picks)
+    cut = work.evaluate(small)["score"]
+    work.console.print(f"prune: {work.anatomy.shape} → {picks.shape}", highlight=False)
+    losses = _settle(work, small)
+    metrics |= _recover(work, small, losses, work.options.recover, work.stage, "prune")
+    outcome = _measure(work, small, picks, importance, (before, cut, metrics["best_score"]))
+    metrics["pruning"] = outcome.model_dump(mode="json")
+    notes = [f"{work.anatomy.shape} → {picks.shape}", describe_speed(outcome.speed)]
+    work.console.print(outcome_table(outcome))
+    work.console.print(f"prune: {notes[-1]}", highlight=False)
+    resolved = work.options.model_copy(update={"losses": losses}).model_dump(mode="json")
+    notes = [*work.rows.notes, *notes]
+    return small, Manifest(stage="prune", key=work.stage.key, notes=notes, metrics=metrics, options=resolved)
+
+
+def _weigh(work: _Work) -> Importance:
+    """Importance on some of the training rows, or as measured before a kill."""
+    encoded = encode_role(work.rows, "train", work.whole.tokenizer)
+    # Nothing here reads them, but a row that cannot be used is better found now than after the training.
+    encode_role(work.rows, "test", work.whole.tokenizer)
+    work.stage.begin()
+    path = work.stage.work / "importance.safetensors"
+    with ranks.main_first():
+        if not path.is_file():
+            sample = _sample(encoded, work.options.importance_rows, work.options.recover.seed)
+            work.console.print(f"prune: importance on {len(sample):,} training rows", highlight=False)
+            rows = EncodedRows(sample, work.whole.tokenizer.pad_token_id)
+            measure_importance(work.whole.model, work.anatomy, rows, work.rows.task.name).save(path)
+    return Importance.load(path)
+
+
+def _sample(encoded: Encoded, count: int, seed: int) -> Encoded:
+    """Some of the features, drawn evenly: neighbours are often of one class."""
+    order = np.random.Generator(np.random.Philox(key=[seed, len(encoded)])).permutation(len(encoded))
+    chosen = sorted(order[:count].tolist())
+    return Encoded(
+        features=[encoded.features[number] for number in chosen],
+        examples=encoded.examples,
+        example_of=[encoded.example_of[number] for number in chosen],
+    )
+
+
+def _search(work: _Work, target: Target, importance: Importance, before: float) -> Frontier:
+    """The frontier with the chosen shape; what was timed and tried before a kill is not repeated."""
+    path = work.stage.work / "frontier.json"
+    tokens = min(target.tokens, max_positions(work.anatomy.config))
+    with ranks.main_first():
+        if not path.is_file():
+            timer = make_timer(work.whole.model, work.anatomy, tokens)
+            found = find_frontier(target, tokens, importance, work.anatomy, timer)
+            write_atomically(path, found.model_dump_json())
+    frontier = Frontier.model_validate_json(path.read_bytes())
+    if target.kept is not None:
+        frontier = choose_by_score(frontier, target.kept * before, lambda shape: _try(work, importance, shape))
+    work.console.print(frontier_table(frontier))
+    return frontier
+
+
+def _try(work: _Work, importance: Importance, shape: Shape) -> float:
+    """The validation score of a shape after a short recovery."""
+    folder = work.stage.work / "tries" / f"{shape.layers}-{shape.hidden}-{shape.feed_forward}"
+    result = folder / "score.json"
+    if not result.is_file():
+        small = _cut(work, choose_parts(importance, work.anatomy, shape))
+        stage = StageFolder(folder, work.stage.key)
+        summary = _recover(work, small, _settle(work, small), _shorten(work.options.recover), stage, f"trying {shape}")
+        with ranks.main_first():
+            if ranks.is_main():
+                write_atomically(result, json.dumps(summary["best_score"]))
+                shutil.rmtree(stage.work)
+    return float(json.loads(result.read_text(encoding="utf-8")))
+
+
+def _shorten(recover: Training) -> Training:
+    if recover.budget:
+        return recover.model_copy(update={"budget": recover.budget * SHORT})
+    if recover.steps:
+        return recover.model_copy(update={"steps": max(1, round(recover.steps * SHORT))})
+    return recover.model_copy(update={"epochs": (recover.epochs or 3.0) * SHORT})
+
+
+def _cut(work: _Work, picks: Picks) -> PreTrainedModel:
+    return cut_model(work.whole.model, work.anatomy, picks).to(work.whole.model.device)
+
+
+def _settle(work: _Work, small: PreTrainedModel) -> Losses:
+    widths = (small.config.hidden_size, work.anatomy.shape.hidden)
+    return settle_losses(work.losses, work.options.losses is not None, widths, "prune", work.console)
+
+
+def _recover(
+    work: _Work, small: PreTrainedModel, losses: Losses, options: Training, stage: StageFolder, title: str
+) -> dict[str, Any]:
+    # A copy teaches: it may be cast to a shorter type, and the original is cut and timed again.
+    teacher, temperature = copy.deepcopy(work.whole.model), work.options.temperature
+    tokenizer, console = work.whole.tokenizer, work.console
+    return learn_rows(title, small, tokenizer, work.rows, options, losses, stage, console, teacher, temperature)
+
+
+def _measure(
+    work: _Work, small: PreTrainedModel, picks: Picks, importance: Importance, scores: tuple[float, float, float]
+) -> Outcome:
+    """Size and speed of both models, and the scores before, directly after the cut, and after recovery."""
+    before, cut, after = scores
+    with ranks.main_first():
+        speed = _time(work, small)
+    return Outcome(
+        unpruned=_weighed(work.anatomy, work.anatomy.shape, before),
+        pruned=_weighed(work.anatomy, picks.shape, after),
+        cut=cut,
+        kept=after / before if before > 0 else None,
+        importance=importance_kept(importance, work.anatomy, picks),
+        speed=speed,
+    )
+
+
+def _weighed(anatomy: Anatomy, shape: Shape, score: float) -> Weighed:
+    parameters, size = anatomy.count(shape)
+    return Weighed(shape=shape, parameters=parameters, bytes=size, score=score)
+
+
+def _time(work: _Work, small: PreTrainedModel) -> Speed:
+    features = encode_role(work.rows, "validation", work.whole.tokenizer).features
+    models = {UNPRUNED: work.whole.model, PRUNED: small.to(work.whole.model.device)}
+    pad = work.whole.tokenizer.pad_token_id
+    runs = {name: Runnable.from_module(model, features, pad) for name, model in models.items()}
+    return measure_speed(runs, seconds=SPEED_SECONDS)
