@@ -97,7 +97,7 @@ class Report(Result):
         tasks: comparisons; those of one name are repeats with other seeds.
         sizes: of the models by role.
         speed: of teacher and student, by role.
-        chain: the teacher and the student after each step, side by side.
+        bench: the teacher and the student after each step, side by side.
         curves: training logs by stage.
         gates: the recipe's, checked.
         provenance: where it all came from.
@@ -109,7 +109,7 @@ class Report(Result):
     tasks: list[TaskComparison] = Field(default_factory=list)
     sizes: dict[Role, Size] = Field(default_factory=dict)
     speed: Speed | None = None
-    chain: Bench | None = None
+    bench: Bench | None = None
     curves: list[Curve] = Field(default_factory=list)
     gates: list[GateResult] = Field(default_factory=list)
     provenance: Provenance = Provenance()

@@ -9,7 +9,9 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pocketbert.files import write_atomically
-from pocketbert.measure import charts, wording
+from pocketbert.measure import bench_charts, charts, wording
+from pocketbert.measure.bench_results import Bench
+from pocketbert.measure.bench_table import milliseconds
 from pocketbert.measure.comparison import NEXT_STEP, Curve, Report
 from pocketbert.measure.results import ROLE_NAMES, Ratio, TaskComparison
 
@@ -37,6 +39,10 @@ def render_html(report: Report) -> str:
         gate=wording.describe_gate,
         duration=wording.duration,
         file_size=wording.file_size,
+        count=wording.count,
+        times=wording.times,
+        milliseconds=milliseconds,
+        shape=bench_charts.describe_shape,
         mcnemar=wording.describe_mcnemar,
         agreement=wording.describe_agreement,
         examples=wording.describe_examples,
@@ -54,7 +60,9 @@ def render_html(report: Report) -> str:
         tasks=[_draw_task(task) for task in report.tasks],
         curves=[_draw_curve(curve) for curve in report.curves],
         bar_groups=charts.size_and_speed_bars(report),
+        bench=_draw_bench(report.bench) if report.bench else None,
         plot=charts,
+        edge=bench_charts.EDGE,
     )
 
 
@@ -98,6 +106,15 @@ def _draw_task(task: TaskComparison) -> dict[str, Any]:
 
 def _draw_curve(curve: Curve) -> dict[str, Any]:
     return {"stage": curve.stage, "plots": charts.plot_curves(curve)}
+
+
+def _draw_bench(bench: Bench) -> dict[str, Any]:
+    return {
+        "scatters": bench_charts.plot_quality(bench),
+        "latency": bench_charts.plot_latency(bench),
+        "shape": bench_charts.shown_shape(bench),
+        "metered": bench.models[0].throughput[-1].joules is not None,
+    }
 
 
 def _hold_together(text: str) -> str:

@@ -39,9 +39,8 @@ def measure_startup(reference: str, task: str, threads: int, batches: Sequence[A
         PocketBertError: the process ended without an answer.
     """
     path = folder / "batches.npz"
-    np.savez(
-        path, **{f"{number} {name}": array for number, batch in enumerate(batches) for name, array in batch.items()}
-    )
+    arrays = {f"{number} {name}": array for number, batch in enumerate(batches) for name, array in batch.items()}
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # it takes arrays by name, beside its one option
     options = {"--reference": reference, "--task": task, "--threads": threads, "--batches": path}
     command = [sys.executable, "-m", __name__, *(str(each) for pair in options.items() for each in pair)]
     done = subprocess.run(  # noqa: S603 - this very program

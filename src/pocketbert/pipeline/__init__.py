@@ -13,7 +13,7 @@ from pocketbert.measure.evaluation import compare, evaluate
 from pocketbert.pipeline.running import run
 from pocketbert.shrink.prune import prune
 from pocketbert.shrink.quantize import quantize
-from pocketbert.shrink.trim import trim
+from pocketbert.shrink.vocabulary import trim
 
 __all__ = [
     "bench",

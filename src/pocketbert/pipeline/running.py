@@ -88,7 +88,7 @@ def _make_report(walk: Walk) -> Report:
         tasks=[comparison.quality for comparison in walk.comparisons.values()],
         sizes=last.sizes if last else {},
         speed=last.speed if last else None,
-        chain=walk.bench,
+        bench=walk.bench,
         curves=[read_curve(name, walk.folder / name / LOG) for name in walk.manifests],
         provenance=Provenance(
             recipe=walk.recipe.model_dump(mode="json", exclude_none=True),

@@ -32,7 +32,7 @@ from pocketbert.recipe import (
 )
 from pocketbert.shrink.prune import prune
 from pocketbert.shrink.quantize import quantize
-from pocketbert.shrink.trim import trim
+from pocketbert.shrink.vocabulary import trim
 
 _SMALLER: dict[type[StageOptions], Callable[..., Manifest]] = {
     PruneStage: prune,
