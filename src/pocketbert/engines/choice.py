@@ -64,4 +64,5 @@ def _preferred(exports: list[ExportedFile]) -> Iterator[ExportedFile]:
 
 def _sample(golden: Golden) -> Golden:
     rows = range(0, len(golden.texts), max(1, len(golden.texts) // SPOT_CHECKS))
-    return Golden(*([values[row] for row in rows] for values in (golden.texts, golden.ids, golden.logits)))
+    texts, ids, logits = golden.texts, golden.ids, golden.logits
+    return Golden([texts[row] for row in rows], [ids[row] for row in rows], [logits[row] for row in rows])

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.export.packages import LIBRARY, SESSIONS, Runtime, find_runtime
 from pocketbert.files import hash_file, hash_text, write_atomically
-from pocketbert.recipe import ExportTask, Limits, Precision
+from pocketbert.recipe import Limits, Precision
 
 PAGE = Path(__file__).parent / "page"
 ASSETS = ("page.css", "page.js", "student.js", "tasks.js", "text.js", "views.js", "check.js", "icon.svg")
@@ -54,7 +54,7 @@ class Card:
     """
 
     name: str
-    task: ExportTask
+    task: str
     labels: Sequence[str] | None
     max_length: int
     pair: bool = False
@@ -249,7 +249,7 @@ def _template(tokenizer: Tokenizer, pair: str | None) -> list[dict[str, int]]:
     return parts
 
 
-def _choose_examples(golden: Sequence[Golden], task: ExportTask) -> list[list[str]]:
+def _choose_examples(golden: Sequence[Golden], task: str) -> list[list[str]]:
     """The first short golden texts, for people to start from."""
     texts = []
     for one in golden:

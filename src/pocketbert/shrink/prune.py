@@ -22,6 +22,7 @@ from pocketbert.files import hash_text, write_atomically
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.measure.results import Frontier, Shape, Speed
 from pocketbert.measure.speed import Runnable, measure_speed
+from pocketbert.models.describing import as_engine
 from pocketbert.models.loading import LoadedModel, check_length, load_for_use, max_positions
 from pocketbert.recipe import Data, Losses, PruneStage, Target, Training
 from pocketbert.shrink.anatomy import Anatomy
@@ -254,5 +255,9 @@ def _time(work: _Work, small: PreTrainedModel) -> Speed:
     features = encode_role(work.rows, "validation", work.whole.tokenizer).features
     models = {UNPRUNED: work.whole.model, PRUNED: small.to(work.whole.model.device)}
     pad = work.whole.tokenizer.pad_token_id
-    runs = {name: Runnable.from_module(model, features, pad) for name, model in models.items()}
+    inputs, task = list(work.whole.tokenizer.model_input_names), work.rows.task.name
+    runs = {
+        name: Runnable(as_engine(model, inputs, task), features, pad, str(model.device))
+        for name, model in models.items()
+    }
     return measure_speed(runs, seconds=SPEED_SECONDS)

@@ -10,6 +10,7 @@ from pocketbert.errors import ModelError
 from pocketbert.measure.results import Candidate, Frontier, Shape
 from pocketbert.measure.speed import Runnable, measure_speed
 from pocketbert.measure.wording import count, file_size, percent, score, times
+from pocketbert.models.describing import as_engine, own_task
 from pocketbert.recipe import Target
 from pocketbert.shrink.anatomy import Anatomy
 from pocketbert.shrink.importance import Importance
@@ -114,11 +115,12 @@ def make_timer(model: PreTrainedModel, anatomy: Anatomy, tokens: int) -> Timer:
     """
     piece = (anatomy.config.pad_token_id + 1) % anatomy.config.vocab_size
     text = {"input_ids": [piece] * tokens, "attention_mask": [1] * tokens, "token_type_ids": [0] * tokens}
-    whole = Runnable.from_module(model, [text], anatomy.config.pad_token_id)
+    pad, task = anatomy.config.pad_token_id, own_task(anatomy.config, type(model).__name__)
+    whole = Runnable(as_engine(model, list(text), task), [text], pad, str(model.device))
 
     def time_candidate(candidate: Candidate) -> Candidate:
         small = type(model)(anatomy.configure(candidate.shape)).to(model.device)
-        run = Runnable.from_module(small, [text], anatomy.config.pad_token_id)
+        run = Runnable(as_engine(small, list(text), task), [text], pad, str(model.device))
         speed = measure_speed({"whole": whole, "candidate": run}, seconds=SECONDS, batch_size=1)
         latency, faster = speed.models["candidate"].latency_p50, speed.latency_ratio["candidate"]
         return candidate.model_copy(update={"latency_ms": latency, "faster": faster})

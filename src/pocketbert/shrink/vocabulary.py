@@ -17,9 +17,9 @@ from pocketbert.distill.stage import StageFolder
 from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.files import hash_text
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
-from pocketbert.measure.speed import measure_size
+from pocketbert.measure.size import measure_size
 from pocketbert.measure.wording import file_size
-from pocketbert.models.loading import LoadedModel, load_as_saved, load_tokenizer, local_folder, max_positions
+from pocketbert.models.loading import LoadedModel, load_as_saved, load_tokenizer, max_positions
 from pocketbert.recipe import Data, TrimStage
 from pocketbert.shrink.counts import Counts, common_pieces, count_pieces
 from pocketbert.shrink.coverage import Texts, compare_readings, row_texts, source_texts
@@ -165,7 +165,7 @@ def _make(
     model.save_pretrained(folder)
     # The library reads it before it writes it, so that a tree that is no tokenizer does not get far.
     Tokenizer.from_str(json.dumps(cut_pieces(tree, numbers))).save(str(folder / TOKENIZER))
-    before, after = measure_size(local_folder(loaded.source)), measure_size(folder)
+    before, after = measure_size(loaded.source), measure_size(str(folder))
     metrics |= {"parameters": _pair(before.parameters, after.parameters), "bytes": _pair(before.bytes, after.bytes)}
     return numbers, metrics
 
