@@ -196,29 +196,20 @@ def test_without_characters_only_what_occurs_stays(tmp_path):
     assert manifest.notes == []
 
 
-def test_robertas_padding_keeps_its_number(tmp_path):
-    """Its positions are counted from it, so all would shift."""
+def test_the_padding_that_positions_are_counted_from_keeps_its_number(tmp_path):
+    """RoBERTa's first position is one behind it: with another number, all would shift."""
     (tmp_path / "mine.txt").write_text("the dog")
-    model = tiny.make_checkpoint(tmp_path / "model", "roberta")
-    tokenizer = json.loads((model / "tokenizer.json").read_text())
-    order = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4}
-    assert {token["content"]: token["id"] for token in tokenizer["added_tokens"]} == order
-    swapped = {"<s>": 0, "!": 1, "</s>": 2, "<pad>": 5, "<unk>": 3, "<mask>": 4}
-    vocabulary = {piece: swapped.get(piece, number) for piece, number in tokenizer["model"]["vocab"].items()}
-    moved = next(piece for piece, number in tokenizer["model"]["vocab"].items() if number == 5)
-    tokenizer["model"]["vocab"] = vocabulary | ({moved: tokenizer["model"]["vocab"]["!"]} if moved != "!" else {})
-    for token in tokenizer["added_tokens"]:
-        token["id"] = swapped[token["content"]]
-    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
-    loaded = transformers.RobertaForMaskedLM.from_pretrained(model)
-    loaded.config.pad_token_id = 5
-    loaded = transformers.RobertaForMaskedLM(loaded.config)
-    loaded.save_pretrained(model)
-    _, small, _ = run(tmp_path, None, "roberta", "MaskedLM", corpus=[str(tmp_path / "mine.txt")], characters=False)
+    pieces_in_order = ["was", "unlike", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "near", "the", "dog"]
+    tokenizer = transformers.BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces_in_order)})
+    model = tiny.make_model("roberta", "MaskedLM", tokenizer)
+    assert model.config.pad_token_id == 2
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    model, small, _ = run(tmp_path, None, corpus=[str(tmp_path / "mine.txt")], characters=False)
     before, after = stock(model, "MaskedLM"), stock(small, "MaskedLM")
-    assert after[1].config.pad_token_id == 5
-    ids = before[0].convert_tokens_to_ids(after[0].convert_ids_to_tokens(range(len(after[0]))))
-    assert (logits(before, ["the dog"])[..., ids] - logits(after, ["the dog"])).abs().max() < 1e-6
+    assert pieces(model) - pieces(small) == {"near"} and after[1].config.pad_token_id == 2
+    one, other = (logits(each, ["the dog", "dog"], return_token_type_ids=False) for each in (before, after))
+    assert (one[..., [*range(7), 8, 9]] - other).abs().max() < 1e-6
 
 
 def test_embeddings_are_narrowed_on_request(tmp_path):
