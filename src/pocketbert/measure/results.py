@@ -147,7 +147,7 @@ class Shape(Result):
     hidden: int
 
     def __str__(self) -> str:
-        return f"{self.layers} layers, {self.hidden} wide, {self.heads} heads, {self.feed_forward} neurons"
+        return f"layers {self.layers}, width {self.hidden}, heads {self.heads}, neurons {self.feed_forward}"
 
 
 class Spread(Result):
@@ -213,6 +213,8 @@ class Candidate(Result):
         shape: the sizes.
         parameters: how many there would be.
         bytes: of the fp32 weights on disk.
+        change: mean soft-target loss of its answers against the whole model's, directly after the cut: predicted, or
+            measured on training rows where the candidate was run.
         importance: share of the whole model's importance that stays.
         latency_ms: median of one text of the search's length.
         faster: the whole model's latency / the candidate's, timed in turn.
@@ -223,7 +225,8 @@ class Candidate(Result):
     shape: Shape
     parameters: int
     bytes: int
-    importance: float
+    change: float
+    importance: float | None = None
     latency_ms: float | None = None
     faster: Spread | None = None
     score: float | None = None
@@ -231,7 +234,7 @@ class Candidate(Result):
 
 
 class Frontier(Result):
-    """What a search for smaller sizes found: no candidate is both smaller and of more importance than another.
+    """What a search for smaller sizes found: each candidate changes the answers less than all that cost less.
 
     Attributes:
         candidates: by rising cost; the last is the whole model.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from pocketbert.data.order import Position
-from pocketbert.distill.datasets import ROWS, EncodedRows
+from pocketbert.distill.datasets import ROWS, Batch, EncodedRows
 from pocketbert.distill.objective import Counts, Objective
 from pocketbert.distill.prediction import batches_by_length
 from pocketbert.distill.signals import Signals
@@ -68,17 +68,27 @@ def measure_importance(model: PreTrainedModel, anatomy: Anatomy, rows: EncodedRo
         task: its name.
     """
     objective, accepted, projection = Objective(task, Losses(labels=1.0)), accepted_inputs(model), Projection(model)
-    # A sum over rows, so that a row's gradient does not depend on the others of its batch.
-    one = torch.ones((), device=model.device)
-    gates = _Gates(anatomy)
+    gates, one = _Gates(anatomy), each_row(model.device)
     with _frozen(model), gates.on(model):
-        for numbers in batches_by_length(rows.encoded.lengths.tolist()):
-            batch = rows.collate([rows[Position(0, number)] for number in numbers])
-            batch = {key: value.to(model.device) for key, value in batch.items() if key != ROWS}
-            outputs = projection(model, model_inputs(batch, accepted), None)
-            objective.total(objective(outputs, Signals(), batch, Counts(one, one, one))).backward()  # type: ignore[no-untyped-call]
+        for batch in row_batches(rows, model.device):
+            outputs = projection(model, model_inputs(batch, accepted))
+            loss = objective.total(objective(outputs, Signals(), batch, one))
+            loss.backward()  # type: ignore[no-untyped-call]
             gates.close_batch()
     return gates.average(len(rows))
+
+
+def row_batches(rows: EncodedRows, device: torch.device) -> Iterator[Batch]:
+    """All rows in batches of like length."""
+    for numbers in batches_by_length(rows.encoded.lengths.tolist()):
+        batch = rows.collate([rows[Position(0, number)] for number in numbers])
+        yield {key: value.to(device) for key, value in batch.items() if key != ROWS}
+
+
+def each_row(device: torch.device) -> Counts:
+    """Counts that make losses sums over rows, so that a row's loss does not depend on the others of its batch."""
+    one = torch.ones((), device=device)
+    return Counts(one, one, one)
 
 
 class _Gates:

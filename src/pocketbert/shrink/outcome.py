@@ -2,11 +2,13 @@
 
 from rich.table import Table
 
-from pocketbert.measure.results import Result, Shape, Speed, Spread
-from pocketbert.measure.wording import count, describe_spread, file_size, percent, score
+from pocketbert.measure.results import Frontier, Result, Shape, Speed, Spread
+from pocketbert.measure.wording import count, describe_spread, file_size, percent, score, times
 
 UNPRUNED, PRUNED = "unpruned", "pruned"
 """Names of both models in the speed of an outcome."""
+LEAST_GAIN = 1.02
+"""A ratio of times below it is no gain: repeated timings of one model differ by as much."""
 
 
 class Weighed(Result):
@@ -73,5 +75,27 @@ def outcome_table(outcome: Outcome) -> Table:
     return table
 
 
+def frontier_table(frontier: Frontier) -> Table:
+    """The candidates that were run, the chosen one marked."""
+    scored = any(each.score is not None for each in frontier.candidates)
+    titles = ["", "shape", "parameters", "bytes", f"latency, {frontier.tokens} tokens", "faster"]
+    titles += ["importance kept", "change when cut", *(["score, short recovery"] if scored else [])]
+    table = Table(*titles, title="Frontier")
+    for each in frontier.candidates:
+        cells = [
+            "→" if each.chosen else "",
+            str(each.shape),
+            count(each.parameters),
+            file_size(each.bytes),
+            "" if each.latency_ms is None else f"{each.latency_ms:.2f} ms",
+            "" if each.faster is None else times(each.faster.median),
+            "" if each.importance is None else percent(each.importance),
+            f"{each.change:.4f}",
+            "" if each.score is None else score(each.score),
+        ]
+        table.add_row(*cells[: len(titles)])
+    return table
+
+
 def _verdict(where: str, ratio: Spread) -> str:
-    return f"{'faster' if ratio.median > 1 else 'not faster'} {where}: {describe_spread(ratio)}"
+    return f"{'faster' if ratio.median >= LEAST_GAIN else 'not faster'} {where}: {describe_spread(ratio)}"

@@ -27,14 +27,25 @@ from pocketbert.models.loading import LoadedModel, check_length, load_for_use, m
 from pocketbert.recipe import Data, Losses, PruneStage, Target, Training
 from pocketbert.shrink.anatomy import Anatomy
 from pocketbert.shrink.importance import Importance, measure_importance
-from pocketbert.shrink.outcome import PRUNED, UNPRUNED, Outcome, Weighed, describe_speed, outcome_table
-from pocketbert.shrink.search import choose_by_score, find_frontier, frontier_table, make_timer
+from pocketbert.shrink.outcome import (
+    PRUNED,
+    UNPRUNED,
+    Outcome,
+    Weighed,
+    describe_speed,
+    frontier_table,
+    outcome_table,
+)
+from pocketbert.shrink.probe import Probe
+from pocketbert.shrink.search import choose_by_score, find_frontier, list_candidates
 from pocketbert.shrink.shape import settle_shape
 from pocketbert.shrink.surgery import Picks, choose_parts, cut_model, importance_kept
 from pocketbert.tasks import make_task
 from pocketbert.tasks.base import Encoded
 
 SPEED_SECONDS = 20.0
+PROBE_ROWS = 128
+"""Training rows that candidates of a search are run on."""
 SHORT = 0.25
 """Share of the recovery that a search gives each shape that it tries."""
 
@@ -122,11 +133,13 @@ def _prune(work: _Work) -> tuple[PreTrainedModel, Manifest]:
     """The pruned model, and its manifest but for what it was made from."""
     # Shares that cannot be are refused before anything is run.
     shape = None if work.options.target else settle_shape(work.options, work.anatomy)
-    importance = _weigh(work)
-    before = work.evaluate(work.whole.model)["score"]
     metrics: dict[str, Any] = {}
-    if work.options.target:
-        frontier = _search(work, work.options.target, importance, before)
+    with work.stage.preparing():
+        importance = _weigh(work)
+        found = _explore(work, work.options.target, importance) if work.options.target else None
+    before = work.evaluate(work.whole.model)["score"]
+    if found:
+        frontier = _choose(work, found, importance, before)
         shape = next(each.shape for each in frontier.candidates if each.chosen)
         metrics["frontier"] = frontier.model_dump(mode="json")
     picks = choose_parts(importance, work.anatomy, shape or work.anatomy.shape)
@@ -147,43 +160,46 @@ def _prune(work: _Work) -> tuple[PreTrainedModel, Manifest]:
 
 def _weigh(work: _Work) -> Importance:
     """Importance on some of the training rows, or as measured before a kill."""
-    encoded = encode_role(work.rows, "train", work.whole.tokenizer)
-    # Nothing here reads them, but a row that cannot be used is better found now than after the training.
+    rows = _some_rows(work, work.options.importance_rows)
+    # Nothing here reads them, but a row that cannot be used is better found now than after a search.
     encode_role(work.rows, "test", work.whole.tokenizer)
-    work.stage.begin()
     path = work.stage.work / "importance.safetensors"
     with ranks.main_first():
         if not path.is_file():
-            sample = _sample(encoded, work.options.importance_rows, work.options.recover.seed)
-            work.console.print(f"prune: importance on {len(sample):,} training rows", highlight=False)
-            rows = EncodedRows(sample, work.whole.tokenizer.pad_token_id)
+            work.console.print(f"prune: importance on {len(rows):,} training rows", highlight=False)
             measure_importance(work.whole.model, work.anatomy, rows, work.rows.task.name).save(path)
     return Importance.load(path)
 
 
-def _sample(encoded: Encoded, count: int, seed: int) -> Encoded:
-    """Some of the features, drawn evenly: neighbours are often of one class."""
-    order = np.random.Generator(np.random.Philox(key=[seed, len(encoded)])).permutation(len(encoded))
-    chosen = sorted(order[:count].tolist())
-    return Encoded(
-        features=[encoded.features[number] for number in chosen],
-        examples=encoded.examples,
-        example_of=[encoded.example_of[number] for number in chosen],
-    )
+def _some_rows(work: _Work, most: int) -> EncodedRows:
+    """Some of the training rows, drawn evenly: neighbours are often of one class."""
+    encoded = encode_role(work.rows, "train", work.whole.tokenizer)
+    order = np.random.Generator(np.random.Philox(key=[work.options.recover.seed, len(encoded)]))
+    chosen = sorted(order.permutation(len(encoded))[:most].tolist())
+    features, example_of = ([part[row] for row in chosen] for part in (encoded.features, encoded.example_of))
+    return EncodedRows(Encoded(features, encoded.examples, example_of), work.whole.tokenizer.pad_token_id)
 
 
-def _search(work: _Work, target: Target, importance: Importance, before: float) -> Frontier:
-    """The frontier with the chosen shape; what was timed and tried before a kill is not repeated."""
+def _explore(work: _Work, target: Target, importance: Importance) -> Frontier:
+    """The frontier, or as it was before a kill: timings differ from day to day, and the shape must not."""
     path = work.stage.work / "frontier.json"
-    tokens = min(target.tokens, max_positions(work.anatomy.config))
     with ranks.main_first():
         if not path.is_file():
-            timer = make_timer(work.whole.model, work.anatomy, tokens)
-            found = find_frontier(target, tokens, importance, work.anatomy, timer)
-            write_atomically(path, found.model_dump_json())
-    frontier = Frontier.model_validate_json(path.read_bytes())
-    if target.kept is not None:
-        frontier = choose_by_score(frontier, target.kept * before, lambda shape: _try(work, importance, shape))
+            tokens = min(target.tokens, max_positions(work.anatomy.config))
+            rows = _some_rows(work, PROBE_ROWS)
+            probe = Probe(work.whole.model, work.anatomy, importance, rows, work.rows.task.name, tokens)
+            candidates = list_candidates(work.anatomy, probe.change)
+            work.console.print(f"prune: {len(candidates):,} shapes to choose from", highlight=False)
+            frontier = find_frontier(target, tokens, work.anatomy, candidates, probe.examine)
+            write_atomically(path, frontier.model_dump_json())
+    return Frontier.model_validate_json(path.read_bytes())
+
+
+def _choose(work: _Work, frontier: Frontier, importance: Importance, before: float) -> Frontier:
+    """The frontier with the chosen shape; shapes that were tried before a kill are not tried again."""
+    kept = work.options.target.kept if work.options.target else None
+    if kept is not None:
+        frontier = choose_by_score(frontier, kept * before, lambda shape: _try(work, importance, shape))
     work.console.print(frontier_table(frontier))
     return frontier
 

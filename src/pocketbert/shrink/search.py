@@ -1,78 +1,89 @@
-"""The search for sizes within a target: candidates without training, timed, and tried where a score is asked for."""
+"""The search for sizes within a target: hundreds of shapes without training, a few of them run, still fewer recovered.
+
+Importance says which parts go first. How far each size should go is measured: the change of the answers for every size
+alone, with all others left whole; what a shape changes is predicted as the sum over its sizes. That told shapes apart
+better, held against their scores after recovery, than their share of the importance: docs/lab-notes.md.
+"""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from rich.table import Table
-from transformers import PreTrainedModel
 
 from pocketbert.errors import ModelError
 from pocketbert.measure.results import Candidate, Frontier, Shape
-from pocketbert.measure.speed import Runnable, measure_speed
-from pocketbert.measure.wording import count, file_size, percent, score, times
-from pocketbert.models.describing import as_engine, own_task
+from pocketbert.measure.wording import score
 from pocketbert.recipe import Target
 from pocketbert.shrink.anatomy import Anatomy
-from pocketbert.shrink.importance import Importance
-from pocketbert.shrink.surgery import choose_parts, importance_kept
 
 NEURON_STEPS = 8
 """Feed-forward sizes that are looked at: eighths of what there is."""
-MOST_SHOWN = 8
-"""Candidates of a frontier that are timed and shown, beside the chosen one and the whole model."""
-MOST_TRIED = 7
-"""Candidates of a frontier that recovery may be tried on: of seven, three tries find the smallest that holds."""
+MOST_SHOWN = 7
+"""Candidates of a frontier that are run, beside the whole model: of seven, three tries find the smallest that holds."""
+FINALISTS = 4
+"""Candidates within a target, the most promising first, that are run to choose one."""
 REFINEMENTS = 4
 """Timings that narrow down which candidate is the slowest within a latency."""
-SECONDS = 1.5
-"""Of timing a candidate."""
 
-Timer = Callable[[Candidate], Candidate]
+Change = Callable[[Shape], float]
+"""How much the answers of a cut model differ from those of the whole one."""
+Examine = Callable[[Candidate], Candidate]
+"""Runs a candidate: replaces its prediction by what was measured, and times it."""
 
 
-def list_candidates(importance: Importance, anatomy: Anatomy) -> list[Candidate]:
-    """Every shape that a search looks at: all numbers of layers and heads, and eighths of the feed-forward neurons."""
+def list_candidates(anatomy: Anatomy, change: Change) -> list[Candidate]:
+    """Every shape that a search looks at, with its predicted change; the whole model is the last.
+
+    Args:
+        anatomy: of the whole model.
+        change: measures a shape; called for shapes with one size cut and the others whole.
+    """
     whole = anatomy.shape
-    steps = (whole.feed_forward * step / NEURON_STEPS for step in range(1, NEURON_STEPS))
-    neurons = {max(1, round(step / anatomy.unit)) * anatomy.unit for step in steps}
-    sizes = sorted({size for size in neurons if size < whole.feed_forward} | {whole.feed_forward})
+    layers = {size: whole.model_copy(update={"layers": size}) for size in range(1, whole.layers)}
+    heads = {
+        size: whole.model_copy(update={"heads": size, "hidden": size * anatomy.head_size})
+        for size in anatomy.possible_heads()[:-1]
+    }
+    neurons = {size: whole.model_copy(update={"feed_forward": size}) for size in _neuron_sizes(anatomy)}
+    changes = [{size: change(shape) for size, shape in axis.items()} for axis in (layers, heads, neurons)]
+    by_layers, by_heads, by_neurons = (
+        each | {size: 0.0} for each, size in zip(changes, (whole.layers, whole.heads, whole.feed_forward), strict=True)
+    )
     return [
-        _describe(
-            importance, anatomy, Shape(layers=layers, heads=heads, feed_forward=size, hidden=heads * anatomy.head_size)
+        _predict(
+            anatomy,
+            Shape(layers=one, heads=two, feed_forward=three, hidden=two * anatomy.head_size),
+            by_layers[one] + by_heads[two] + by_neurons[three],
         )
-        for layers in range(1, whole.layers + 1)
-        for heads in anatomy.possible_heads()
-        for size in sizes
+        for one in by_layers
+        for two in by_heads
+        for three in by_neurons
     ]
 
 
-def find_frontier(target: Target, tokens: int, importance: Importance, anatomy: Anatomy, timer: Timer) -> Frontier:
-    """The frontier of candidates, timed; for a target of bytes or latency with the chosen one.
+def find_frontier(
+    target: Target, tokens: int, anatomy: Anatomy, candidates: Sequence[Candidate], examine: Examine
+) -> Frontier:
+    """The frontier of candidates; for a target of bytes or latency with the chosen one.
 
-    Of all candidates within a target the one of most importance is chosen. For a target of score nothing is chosen yet:
-    see :func:`choose_by_score`.
+    For a target of score nothing is chosen yet: see :func:`choose_by_score`.
 
     Args:
         target: what is to be reached.
         tokens: of the text that latencies are about.
-        importance: of the whole model's parts.
         anatomy: of the whole model.
-        timer: adds latencies to a candidate.
+        candidates: of :func:`list_candidates`.
+        examine: runs a candidate.
 
     Raises:
         ModelError: no candidate is within the target, or the whole model is already.
     """
-    candidates = list_candidates(importance, anatomy)
     if target.latency_ms is not None:
-        return _within_latency(target.latency_ms, tokens, candidates, anatomy, timer)
-    by_bytes = _best_by(candidates, lambda each: each.bytes)
-    chosen: list[Candidate] = []
+        return _search_latency(target.latency_ms, tokens, anatomy, candidates, examine)
+    chosen = None
     if target.bytes is not None:
-        chosen = [_within_bytes(target.bytes, candidates, anatomy)]
-    shown = _spread(by_bytes, MOST_SHOWN if chosen else MOST_TRIED, lambda each: each.bytes)
-    found = {str(each.shape): each for each in [*shown, *chosen]}
-    timed = [timer(each) for each in sorted(found.values(), key=lambda each: each.bytes)]
-    return Frontier(candidates=timed, cost="bytes", tokens=tokens)
+        chosen = _choose_within(target.bytes, candidates, examine, anatomy)
+    examined = [examine(each) for each in _spread(_best_by(candidates, _bytes), _bytes)]
+    return Frontier(candidates=_best_with(examined, chosen, _bytes), cost="bytes", tokens=tokens)
 
 
 def choose_by_score(frontier: Frontier, least: float, recover: Callable[[Shape], float]) -> Frontier:
@@ -103,58 +114,48 @@ def choose_by_score(frontier: Frontier, least: float, recover: Callable[[Shape],
     return frontier.model_copy(update={"candidates": candidates})
 
 
-def make_timer(model: PreTrainedModel, anatomy: Anatomy, tokens: int) -> Timer:
-    """A function that times a candidate in turn with the whole model, on one text of so many tokens.
-
-    The candidate's weights are random: they do not change how long it takes.
-
-    Args:
-        model: the whole one, on the device where it is to be timed.
-        anatomy: of the whole model.
-        tokens: of the text, at most what the model takes.
-    """
-    piece = (anatomy.config.pad_token_id + 1) % anatomy.config.vocab_size
-    text = {"input_ids": [piece] * tokens, "attention_mask": [1] * tokens, "token_type_ids": [0] * tokens}
-    pad, task = anatomy.config.pad_token_id, own_task(anatomy.config, type(model).__name__)
-    whole = Runnable(as_engine(model, list(text), task), [text], pad, str(model.device))
-
-    def time_candidate(candidate: Candidate) -> Candidate:
-        small = type(model)(anatomy.configure(candidate.shape)).to(model.device)
-        run = Runnable(as_engine(small, list(text), task), [text], pad, str(model.device))
-        speed = measure_speed({"whole": whole, "candidate": run}, seconds=SECONDS, batch_size=1)
-        latency, faster = speed.models["candidate"].latency_p50, speed.latency_ratio["candidate"]
-        return candidate.model_copy(update={"latency_ms": latency, "faster": faster})
-
-    return time_candidate
+def _neuron_sizes(anatomy: Anatomy) -> list[int]:
+    whole, unit = anatomy.shape.feed_forward, anatomy.unit
+    sizes = {max(1, round(whole * step / NEURON_STEPS / unit)) * unit for step in range(1, NEURON_STEPS)}
+    return sorted(size for size in sizes if size < whole)
 
 
-def frontier_table(frontier: Frontier) -> Table:
-    """The frontier as a table, the chosen candidate marked."""
-    titles = ["", "shape", "parameters", "bytes", f"latency, {frontier.tokens} tokens", "faster", "importance kept"]
-    scored = any(each.score is not None for each in frontier.candidates)
-    table = Table(*titles, *(["score after a short recovery"] if scored else []), title="Frontier")
-    for each in frontier.candidates:
-        cells = [
-            "→" if each.chosen else "",
-            str(each.shape),
-            count(each.parameters),
-            file_size(each.bytes),
-            f"{each.latency_ms:.2f} ms" if each.latency_ms is not None else "",
-            times(each.faster.median) if each.faster else "",
-            percent(each.importance),
-        ]
-        table.add_row(*cells, *([score(each.score) if each.score is not None else ""] if scored else []))
-    return table
-
-
-def _describe(importance: Importance, anatomy: Anatomy, shape: Shape) -> Candidate:
+def _predict(anatomy: Anatomy, shape: Shape, change: float) -> Candidate:
     parameters, size = anatomy.count(shape)
-    kept = importance_kept(importance, anatomy, choose_parts(importance, anatomy, shape))
-    return Candidate(shape=shape, parameters=parameters, bytes=size, importance=kept)
+    return Candidate(shape=shape, parameters=parameters, bytes=size, change=change)
 
 
-def _within_bytes(limit: int, candidates: Sequence[Candidate], anatomy: Anatomy) -> Candidate:
-    whole, least = candidates[-1], min(candidates, key=lambda each: each.bytes)
+def _bytes(each: Candidate) -> float:
+    return each.bytes
+
+
+def _best_by(candidates: Sequence[Candidate], cost: Callable[[Candidate], float]) -> list[Candidate]:
+    """Those that change less than all that cost the same or less, by rising cost; the last is given as the last."""
+    best: list[Candidate] = []
+    for each in sorted(candidates[:-1], key=lambda each: (cost(each), each.change)):
+        if not best or each.change < best[-1].change:
+            best.append(each)
+    return [*best, candidates[-1]]
+
+
+def _best_with(
+    examined: Sequence[Candidate], chosen: Candidate | None, cost: Callable[[Candidate], float]
+) -> list[Candidate]:
+    """What is best by measurement too, and the chosen one in its place."""
+    best = [each for each in _best_by(examined, cost) if chosen is None or each.shape != chosen.shape]
+    return best if chosen is None else sorted([*best, chosen], key=cost)
+
+
+def _spread(candidates: Sequence[Candidate], cost: Callable[[Candidate], float]) -> list[Candidate]:
+    """Some of the candidates, in even steps of cost, and the last one."""
+    costs = np.array([cost(each) for each in candidates])
+    steps = np.linspace(costs[0], costs[-1], MOST_SHOWN + 1)
+    places = {int(np.abs(costs - step).argmin()) for step in steps}
+    return [candidates[place] for place in sorted(places)]
+
+
+def _choose_within(limit: int, candidates: Sequence[Candidate], examine: Examine, anatomy: Anatomy) -> Candidate:
+    whole, least = candidates[-1], min(candidates, key=_bytes)
     if whole.bytes <= limit:
         raise ModelError(
             f"{anatomy.source}: has {whole.bytes:,} bytes of weights, within target.bytes {limit:,} already; leave the "
@@ -163,66 +164,60 @@ def _within_bytes(limit: int, candidates: Sequence[Candidate], anatomy: Anatomy)
     if least.bytes > limit:
         raise ModelError(
             f"{anatomy.source}: target.bytes {limit:,} is out of reach: the smallest shape ({least.shape}) has "
-            f"{least.bytes:,}, most of them in its embeddings; trim the vocabulary first"
+            f"{least.bytes:,}; trim the vocabulary first, or ask for more"
         )
-    within = [each for each in candidates if each.bytes <= limit]
-    best = max(within, key=lambda each: (each.importance, -anatomy.operations(each.shape, 1)))
-    return best.model_copy(update={"chosen": True})
+    within: dict[tuple[int, int], Candidate] = {}
+    for each in sorted((each for each in candidates if each.bytes <= limit), key=lambda each: each.change):
+        within.setdefault((each.shape.layers, each.shape.heads), each)
+    finalists = [examine(_fill(each, limit, anatomy)) for each in list(within.values())[:FINALISTS]]
+    return min(finalists, key=lambda each: each.change).model_copy(update={"chosen": True})
 
 
-def _within_latency(
-    limit: float, tokens: int, candidates: Sequence[Candidate], anatomy: Anatomy, timer: Timer
+def _fill(candidate: Candidate, limit: int, anatomy: Anatomy) -> Candidate:
+    """The candidate with as many feed-forward neurons as there is room for."""
+    sizes = range(candidate.shape.feed_forward, anatomy.shape.feed_forward + 1, anatomy.unit)
+    shapes = [candidate.shape.model_copy(update={"feed_forward": size}) for size in sizes]
+    fitting = [shape for shape in shapes if anatomy.count(shape)[1] <= limit]
+    return _predict(anatomy, fitting[-1], candidate.change)
+
+
+def _search_latency(
+    limit: float, tokens: int, anatomy: Anatomy, candidates: Sequence[Candidate], examine: Examine
 ) -> Frontier:
     """Time a few, then those between the slowest within the limit and the next."""
 
     def work(each: Candidate) -> float:
         return anatomy.operations(each.shape, tokens)
 
-    by_work = _best_by(candidates, work)
-    timed = {by_work.index(each): timer(each) for each in _spread(by_work, MOST_SHOWN, work)}
+    best = _best_by(candidates, work)
+    timed = {best.index(each): examine(each) for each in _spread(best, work)}
     for _ in range(REFINEMENTS):
         low = max((place for place, each in timed.items() if _fits(each, limit)), default=-1)
         high = min((place for place in timed if place > low), default=low)
         if high - low < 2:
             break
         middle = (low + high) // 2
-        timed[middle] = timer(by_work[middle])
+        timed[middle] = examine(best[middle])
     fitting = [place for place, each in timed.items() if _fits(each, limit)]
-    _check_latency(timed[len(by_work) - 1], timed[0], limit, anatomy, bool(fitting))
-    best = max(fitting, key=lambda place: timed[place].importance)
-    timed[best] = timed[best].model_copy(update={"chosen": True})
-    return Frontier(candidates=[timed[place] for place in sorted(timed)], cost="latency", tokens=tokens)
+    _check_latency(timed[len(best) - 1], timed[0], limit, anatomy.source, bool(fitting))
+    chosen = min((timed[place] for place in fitting), key=lambda each: each.change)
+    examined = [timed[place] for place in sorted(timed)]
+    found = _best_with(examined, chosen.model_copy(update={"chosen": True}), work)
+    return Frontier(candidates=found, cost="latency", tokens=tokens)
 
 
 def _fits(each: Candidate, limit: float) -> bool:
     return each.latency_ms is not None and each.latency_ms <= limit
 
 
-def _check_latency(whole: Candidate, least: Candidate, limit: float, anatomy: Anatomy, any_fits: bool) -> None:
+def _check_latency(whole: Candidate, least: Candidate, limit: float, source: str, any_fits: bool) -> None:
     if _fits(whole, limit):
         raise ModelError(
-            f"{anatomy.source}: takes {whole.latency_ms:.2f} ms, within target.latency_ms {limit:g} already; leave the "
-            "stage out, or ask for less"
+            f"{source}: takes {whole.latency_ms:.2f} ms, within target.latency_ms {limit:g} already; leave the stage "
+            "out, or ask for less"
         )
     if not any_fits:
         raise ModelError(
-            f"{anatomy.source}: target.latency_ms {limit:g} is out of reach on this machine: the smallest shape "
+            f"{source}: target.latency_ms {limit:g} is out of reach on this machine: the smallest shape "
             f"({least.shape}) takes {least.latency_ms:.2f} ms; ask for more, or for fewer tokens"
         )
-
-
-def _best_by(candidates: Sequence[Candidate], cost: Callable[[Candidate], float]) -> list[Candidate]:
-    """Those that no other of the same cost or less beats in importance, by rising cost."""
-    best: list[Candidate] = []
-    for each in sorted(candidates, key=lambda each: (cost(each), -each.importance)):
-        if not best or each.importance > best[-1].importance:
-            best.append(each)
-    return best
-
-
-def _spread(candidates: Sequence[Candidate], most: int, cost: Callable[[Candidate], float]) -> list[Candidate]:
-    """At most so many of the candidates, in even steps of cost, and the last one, which is the whole model."""
-    costs = np.array([cost(each) for each in candidates])
-    steps = np.linspace(costs[0], costs[-1], most + 1)
-    places = {int(np.abs(costs - step).argmin()) for step in steps}
-    return [candidates[place] for place in sorted(places)]
