@@ -175,7 +175,19 @@ class ExportStage(Section):
     )
     max_length: int | None = Field(None, ge=8, description="tokens of a text; the data's, else the model's when absent")
     texts: int = Field(100, ge=0, description="texts of the data for the gate, beside those that come with PocketBERT")
+    packages: str | None = Field(
+        None, description="a folder node_modules with @huggingface/transformers, for the browser (docs/browser.md)"
+    )
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _browser_needs_packages(self) -> "ExportStage":
+        if "browser" in self.formats and not self.packages:
+            raise ValueError(
+                "export: the browser needs packages, a folder node_modules made by "
+                "`npm install --ignore-scripts @huggingface/transformers`"
+            )
+        return self
 
 
 StageOptions = PretrainStage | FinetuneStage | DistillStage | PruneStage | TrimStage | QuantizeStage | ExportStage

@@ -83,38 +83,27 @@ function foldedPlaces(text) {
   return { folded, places };
 }
 
-/** The letters of each token; those of a character split over several tokens belong to the last of them. */
-function surfaces(tokenizer, info, ids) {
-  let held = [];
-  return ids.map((id) => {
-    held.push(id);
-    const letters = tokenizer.decode(held, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
-    if (letters.includes("\uFFFD")) return "";
-    held = [];
-    return fold(info.tokenizer === "WordPiece" ? letters.replace(/^##/, "") : letters);
-  });
-}
-
-/**
- * Where tokens stand in the text that they were made from.
- *
- * The library in the browser does not keep it. The letters of the tokens are found again in the text, one token after the
- * other; an unknown token gets what lies between its neighbours.
- *
- * @returns for each token the first character and one past the last.
- */
-export function align(tokenizer, info, ids, text) {
+/** Where the letters of each token stand in a text; tokens that share a character share its place, too. */
+function findLetters(tokenizer, info, ids, text) {
   const { folded, places } = foldedPlaces(text);
   const spans = [];
-  let at = 0;
-  for (const letters of surfaces(tokenizer, info, ids)) {
-    const found = letters ? folded.indexOf(letters, at) : -1;
-    spans.push(found < 0 ? null : [places[found][0], places[found + letters.length - 1][1]]);
-    if (found >= 0) at = found + letters.length;
+  let [at, held] = [0, []];
+  for (const id of ids) {
+    held.push(id);
+    const letters = tokenizer.decode(held, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+    if (letters.includes("\uFFFD")) continue; // bytes of a character that is not whole yet
+    const wanted = fold(info.tokenizer === "WordPiece" ? letters.replace(/^##/, "") : letters);
+    const found = wanted ? folded.indexOf(wanted, at) : -1;
+    const span = found < 0 ? null : [places[found][0], places[found + wanted.length - 1][1]];
+    spans.push(...held.map(() => span));
+    if (span) at = found + wanted.length;
+    held = [];
   }
+  spans.push(...held.map(() => null));
   return fillGaps(spans, text.length);
 }
 
+/** Tokens that were not found get what lies between their neighbours. */
 function fillGaps(spans, length) {
   return spans.map((span, index) => {
     if (span) return span;
@@ -122,4 +111,30 @@ function fillGaps(spans, length) {
     const after = spans.slice(index + 1).find(Boolean);
     return [before ? before[1] : 0, after ? after[0] : length];
   });
+}
+
+// What a tokenizer parts before it looks into its vocabulary: BERT's at spaces, punctuation and Chinese characters.
+const PIECES = {
+  WordPiece: /[\p{P}$+<=>^`|~]|\p{Script=Han}|[^\s\p{P}$+<=>^`|~\p{Script=Han}]+/gu,
+  other: /\s*\S+|\s+$/gu,
+};
+
+/**
+ * Where tokens stand in the text that they were made from.
+ *
+ * The library in the browser does not keep it. So the text is cut into pieces, the tokens of each piece are counted off,
+ * and within a piece they are found by their letters; where the pieces do not give the tokens of the whole, by letters alone.
+ *
+ * @param ids the tokens of the text, or the first of them.
+ * @returns for each token the first character and one past the last.
+ */
+export function align(tokenizer, info, ids, text) {
+  const spans = [];
+  for (const { 0: piece, index } of text.matchAll(PIECES[info.tokenizer] ?? PIECES.other)) {
+    const own = encode(tokenizer, piece);
+    const rest = ids.slice(spans.length, spans.length + own.length);
+    if (rest.some((id, place) => id !== own[place])) return findLetters(tokenizer, info, ids, text);
+    spans.push(...findLetters(tokenizer, info, own, piece).map(([start, end]) => [index + start, index + end]));
+  }
+  return spans.length < ids.length ? findLetters(tokenizer, info, ids, text) : spans.slice(0, ids.length);
 }
