@@ -2,8 +2,8 @@ r"""The whole chain on real tasks: teacher, distilled, pruned, trimmed, int8, me
 
     python benchmarks/chain.py --base runs/teacher/02-distill --out runs/results
 
-Goes on where ``benchmarks/results.py`` ended, in the same folders: teacher and student are taken from there when they are
-the same, else made. Like every run it can be stopped at any moment and run again.
+Goes on where ``benchmarks/results.py`` ended, in the same folders: teacher and student are taken from there when they
+are the same, else made. Like every run it can be stopped at any moment and run again.
 
 The headline is the least of three shares over all tasks, each of its goal: kept / 97 %, bytes saved / 90 %, and the
 throughput as a multiple of the teacher's / 10.
@@ -24,7 +24,7 @@ TASKS = ("SST-2", "AG-News", "SNIPS-slots")
 KEPT, SMALLER, FASTER = 0.97, 0.90, 10.0
 """The goals of the last row."""
 
-STAYS = {"layers": 0.5, "feed_forward": 0.5}
+STAYS = {"layers": 0.5, "hidden": 0.75, "feed_forward": 0.5}
 """What pruning leaves of a student that is half of its teacher already."""
 
 
@@ -64,7 +64,7 @@ def _lengthen(recipe: Recipe, setting: Setting) -> Recipe:
     )
     smaller = [
         Stage(prune=PruneStage(**STAYS, recover=recover)),
-        Stage(trim=TrimStage()),
+        Stage(trim=TrimStage(least=1)),
         Stage(quantize=QuantizeStage()),
     ]
     return recipe.model_copy(update={"stages": [*recipe.stages, *smaller]})
