@@ -1,7 +1,5 @@
 """Energy counters, as Linux shows them."""
 
-import os
-
 import pytest
 
 from pocketbert.measure.energy import EnergyMeter, find_meter
@@ -54,5 +52,5 @@ def test_counters_that_may_not_be_read_say_so(tmp_path, monkeypatch):
 
 def test_counters_of_another_kind_say_so(tmp_path):
     make_counter(tmp_path, "intel-rapl:0", "much")
-    os.remove(tmp_path / "intel-rapl:0" / "max_energy_range_uj")
+    (tmp_path / "intel-rapl:0" / "max_energy_range_uj").unlink()
     assert "cannot be read" in find_meter(tmp_path)

@@ -29,9 +29,11 @@ def test_rows_have_the_length_that_is_asked(model, texts, tokens):
     assert len({tuple(row["input_ids"]) for row in rows}) > 1
 
 
-def test_texts_without_tokens_are_refused(model):
+@pytest.mark.parametrize("texts", [[""], [" \n "]])
+def test_texts_without_tokens_are_refused(tmp_path, texts):
+    model = open_model(str(tiny.make_checkpoint(tmp_path / "m", "bert", "SequenceClassification")))
     with pytest.raises(DataError, match="have too few tokens for a row of 8"):
-        rows_of_length(model, [" \n "], 8, 2)
+        rows_of_length(model, texts, 8, 2)
 
 
 def test_embedded_text_is_cut_at_what_all_models_take(model):

@@ -4,6 +4,7 @@ from pocketbert.measure.comparison import GateResult, Report
 from pocketbert.measure.results import Interval, Ratio, Size
 from pocketbert.measure.wording import (
     count,
+    counted,
     describe_agreement,
     describe_examples,
     describe_gate,
@@ -21,6 +22,10 @@ from pocketbert.measure.wording import (
 )
 def test_counts(number, expected):
     assert count(number) == expected
+
+
+def test_nouns_are_in_their_number():
+    assert [counted(number, "text") for number in (0, 1, 2)] == ["0 texts", "1 text", "2 texts"]
 
 
 @pytest.mark.parametrize(("number", "expected"), [(12, "12 B"), (1200, "1.2 kB"), (267_832_312, "267.8 MB")])

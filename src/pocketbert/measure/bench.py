@@ -22,7 +22,6 @@ from pocketbert.measure.bench_timing import (
     BATCH_TOKENS,
     Models,
     Shapes,
-    describe_threads,
     time_sample,
     time_shapes,
     time_starts,
@@ -35,6 +34,7 @@ from pocketbert.measure.sample import MixedSample, sample_embedded, sample_rows
 from pocketbert.measure.schedule import Schedule
 from pocketbert.measure.scores import compare_predictions
 from pocketbert.measure.size import measure_size
+from pocketbert.measure.wording import counted
 from pocketbert.recipe import Data
 
 LENGTHS = (16, 32, 64, 128)
@@ -181,7 +181,7 @@ def _time_all(models: Models, sample: MixedSample, shapes: Shapes, counts: list[
     for number, count in enumerate(counts):
         end = schedule.elapsed + (schedule.left - reserved) / (len(counts) - number)
         threaded = _with_threads(models, count)
-        schedule.begin(f"{len(sample.texts)} texts on {describe_threads(count)}")
+        schedule.begin(f"{len(sample.texts)} texts on {counted(count, 'thread')}")
         throughput = time_sample(threaded, sample, count, _SAMPLE_SHARE * (end - schedule.elapsed), meter)
         latency, left_out = time_shapes(threaded, sample, shapes, count, schedule, end - schedule.elapsed)
         for reference in models:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pocketbert.measure.bench_results import Bench, BenchedModel, Latency
 from pocketbert.measure.bench_table import milliseconds
 from pocketbert.measure.charts import BOTTOM, LEFT, TOP, Tick, nice_ticks
-from pocketbert.measure.wording import file_size, score
+from pocketbert.measure.wording import counted, file_size, score
 
 EDGE = 392
 """Right edge of the area inside the axes: beyond it the numbers of the lines."""
@@ -130,9 +130,7 @@ def shown_shape(bench: Bench) -> Latency | None:
 
 def describe_shape(latency: Latency) -> str:
     """``128 tokens, 1 text on 2 threads``."""
-    texts = "1 text" if latency.batch_size == 1 else f"{latency.batch_size} texts"
-    threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
-    return f"{latency.tokens} tokens, {texts} on {threads}"
+    return f"{latency.tokens} tokens, {counted(latency.batch_size, 'text')} on {counted(latency.threads, 'thread')}"
 
 
 def _plot_scatter(

@@ -8,21 +8,23 @@ from rich.table import Table
 from rich.text import Text
 
 from pocketbert.measure.bench_results import Bench, BenchedModel, Latency
-from pocketbert.measure.bench_timing import describe_threads
-from pocketbert.measure.wording import count, describe_ratio, file_size, percent, score, times
+from pocketbert.measure.wording import count, counted, describe_ratio, file_size, percent, score, times
 
 WIDTH = 100
 
+_CELL = 18
+"""Columns that the three percentiles of a length take, with what separates them."""
+
 
 def render_bench(bench: Bench, console: Console) -> None:
-    """Print the tables of a bench.
+    """Print the tables of a bench; models go by their numbers where there is little room.
 
     Args:
         bench: what was measured; what is absent from it is not printed.
         console: where to.
     """
     width = min(WIDTH, console.width)
-    for part in (_models(bench), *_quality(bench), _throughput(bench), _latency(bench)):
+    for part in (_models(bench), *_quality(bench), _throughput(bench), *_latencies(bench)):
         console.print(part, width=width, highlight=False)
 
 
@@ -36,10 +38,10 @@ def milliseconds(value: float | None) -> str:
 def _models(bench: Bench) -> RenderableType:
     table = _table("size, and from nothing to an answer, in a process of its own")
     _add_columns(table, "bytes", "parameters", "load", "first answer", "peak memory")
-    for model in bench.models:
+    for number, model in enumerate(bench.models, start=1):
         start = model.startup
         table.add_row(
-            model.name,
+            f"{number} {model.name}",
             file_size(model.size.bytes),
             count(model.size.parameters),
             f"{start.load_seconds:.2f} s",
@@ -54,9 +56,14 @@ def _quality(bench: Bench) -> list[RenderableType]:
         return []
     table = _table(f"{bench.task}, {bench.examples:,} rows; the score is {' and '.join(bench.deciding)}")
     _add_columns(table, "score", "kept, 95 % interval", "same answers")
-    for model in bench.models:
+    for number, model in enumerate(bench.models, start=1):
         kept = describe_ratio(model.kept) if model.kept else ""
-        table.add_row(model.name, score(model.quality.score) if model.quality else "", kept, _agreement(bench, model))
+        table.add_row(
+            f"{number} {model.name}",
+            score(model.quality.score) if model.quality else "",
+            kept,
+            _agreement(bench, model),
+        )
     return [table]
 
 
@@ -77,26 +84,30 @@ def _throughput(bench: Bench) -> RenderableType:
     if metered:
         _add_columns(table, "J / 1,000 texts")
     for threads in bench.threads:
-        for model in bench.models:
+        for number, model in enumerate(bench.models, start=1):
             each = next(each for each in model.throughput if each.threads == threads)
             ratio = f"{times(each.ratio.median)} ({each.ratio.low:.2f}–{each.ratio.high:.2f})" if each.ratio else ""
             energy = [f"{each.joules:.1f}" if each.joules is not None else "–"] if metered else []
             cells = [f"{each.threads}", f"{each.texts_per_second:,.0f}", f"{each.tokens_per_second:,.0f}", ratio]
-            table.add_row(model.name, *cells, *energy)
+            table.add_row(f"{number} {model.name}", *cells, *energy)
         table.add_section()
     return table
 
 
-def _latency(bench: Bench) -> RenderableType:
-    table = _table("milliseconds of a call, p50 p95 p99, by tokens of a text")
+def _latencies(bench: Bench) -> list[RenderableType]:
+    return [_latency(bench, *shape) for shape in product(bench.batch_sizes, bench.threads)]
+
+
+def _latency(bench: Bench, batch_size: int, threads: int) -> RenderableType:
+    calls = f"{counted(batch_size, 'text')} on {counted(threads, 'thread')}"
+    title = f"{calls}: milliseconds p50 p95 p99, by tokens of a text"
+    table = _table(title)
     _add_columns(table, *(f"{length}" for length in bench.lengths))
-    for batch_size, threads in product(bench.batch_sizes, bench.threads):
-        texts = "1 text" if batch_size == 1 else f"{batch_size} texts"
-        table.add_row(Text(f"{texts} on {describe_threads(threads)}", style="bold"))
-        for model in bench.models:
-            cells = [_percentiles(model.latency_at(length, batch_size, threads)) for length in bench.lengths]
-            table.add_row(model.name, *cells)
-        table.add_section()
+    names = [f"{number} {model.name}" for number, model in enumerate(bench.models, start=1)]
+    has_room = max(map(len, names)) <= WIDTH - _CELL * len(bench.lengths)
+    for name, model in zip(names, bench.models, strict=True):
+        cells = [_percentiles(model.latency_at(length, batch_size, threads)) for length in bench.lengths]
+        table.add_row(name if has_room else name.partition(" ")[0], *cells)
     return table
 
 

@@ -20,6 +20,7 @@ from pocketbert.measure.sample import MixedSample, rows_of_length
 from pocketbert.measure.schedule import Schedule
 from pocketbert.measure.speed import FEWEST_ROUNDS, Runnable, Work, compare_rounds, make_work, rate, time_in_turn
 from pocketbert.measure.startup import measure_startup
+from pocketbert.measure.wording import counted
 from pocketbert.tasks.base import Feature
 
 BATCH_TOKENS = 1024
@@ -63,11 +64,6 @@ class Shapes:
     def by_work(self) -> list[tuple[int, int]]:
         """Batch size and length of each shape, the cheapest first: what no time is left for is the dearest."""
         return sorted(product(self.batch_sizes, self.lengths), key=lambda shape: (shape[0] * shape[1], shape))
-
-
-def describe_threads(count: int) -> str:
-    """``1 thread``, ``2 threads``."""
-    return f"{count} thread" if count == 1 else f"{count} threads"
 
 
 def time_starts(models: Models, sample: MixedSample, threads: int, seconds: float) -> dict[str, Startup]:
@@ -114,7 +110,7 @@ def time_shapes(
     for number, (batch_size, tokens) in enumerate(order := shapes.by_work):
         left = limit - schedule.elapsed
         needed = per_token * batch_size * tokens * (FEWEST_ROUNDS + 1)
-        shape = f"{batch_size} × {tokens} tokens on {describe_threads(threads)}"
+        shape = f"{batch_size} × {tokens} tokens on {counted(threads, 'thread')}"
         if needed > max(left, _ALWAYS):
             notes.append(
                 f"{shape}: not timed, for it takes about {needed:.0f} s and {max(left, 0):.0f} s were left; "

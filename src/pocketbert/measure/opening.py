@@ -76,7 +76,7 @@ def _open_exported(path: Path, reference: str, task: str | None, threads: int) -
     folder = str(model_folder(path))
     own = engine.description.task
     if task and own != task:
-        raise ModelError(f"{reference}: answers {own}, but {task} is asked (data.task)")
+        raise ModelError(f"{reference}: answers {own}, but {task} is asked")
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     return OpenModel(reference, engine, load_tokenizer(folder), _relabelled(config, engine.description))
 

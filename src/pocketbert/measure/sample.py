@@ -79,7 +79,7 @@ def rows_of_length(model: OpenModel, texts: Sequence[str], tokens: int, count: i
 def _cut(model: OpenModel, text: str, start: int, tokens: int) -> Feature:
     for characters in _CHARACTERS:
         wanted = characters * tokens
-        endless = text[start:] + (1 + wanted // len(text)) * f" {text}"
+        endless = text[start:] + (1 + wanted // max(len(text), 1)) * f" {text}"
         row = dict(model.tokenizer(endless[:wanted], truncation=True, max_length=tokens))
         if len(row["input_ids"]) == tokens:
             return row

@@ -88,6 +88,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {left} s" if minutes else f"{left} s"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 text``, ``8 texts``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def times(ratio: float) -> str:
     """``1.934`` as ``1.93 ×``."""
     return f"{ratio:.2f} ×"
