@@ -58,13 +58,23 @@ def wanted_files(formats: list[Format], precisions: list[Precision]) -> list[Wan
     Raises:
         PocketBertError: none of the formats has a precision, or the library of a format is not installed.
     """
-    if "openvino" in formats and find_spec("openvino") is None:
-        raise PocketBertError("export: openvino is not installed; pip install 'pocketbert[openvino]'")
+    if "openvino" in formats:
+        require_openvino("export")
     found = [Wanted(each, precision) for precision in precisions for each in formats if precision in PATHS[each]]
     for precision in precisions:
         if not any(file.precision == precision for file in found):
             raise PocketBertError(f"export: {precision} is not to be had in {', '.join(formats)}; leave it out")
     return found
+
+
+def require_openvino(verb: str) -> None:
+    """Refuse before the work what would need the library after it.
+
+    Raises:
+        PocketBertError: it is not installed.
+    """
+    if find_spec("openvino") is None:
+        raise PocketBertError(f"{verb}: openvino is not installed; pip install 'pocketbert[openvino]'")
 
 
 def write_files(

@@ -74,7 +74,7 @@ def export(
     subject = read_subject(options, model, data)
     stage.begin()
     shutil.rmtree(stage.whole, ignore_errors=True)
-    _copy_model(Path(model), stage.whole)
+    copy_model(Path(model), stage.whole)
     golden = _make_golden(subject, options, stage.whole)
     with tempfile.TemporaryDirectory(dir=stage.work) as work:
         write_files(files, subject.module, subject.description, Path(model), stage.whole, Path(work))
@@ -102,7 +102,8 @@ def _int8_files(model: Path, files: Iterable[Wanted]) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def _copy_model(source: Path, folder: Path) -> None:
+def copy_model(source: Path, folder: Path) -> None:
+    """Copy the files of a model directory itself, without what engines run and without its manifest."""
     folder.mkdir(parents=True)
     for path in sorted(source.iterdir()):
         if path.is_file() and path.name not in _NOT_OURS:
