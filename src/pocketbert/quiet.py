@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 
 from pocketbert.machine import granted_cores
@@ -10,6 +11,8 @@ from pocketbert.machine import granted_cores
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+# OpenVINO and NNCF report each import and conversion to a server by this package; where it cannot be had they do not.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 # Threads that spin while they wait for each other lose most of their time where another program wants a core too:
 # a training step on two busy cores ran up to eight times slower (docs/lab-notes.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
