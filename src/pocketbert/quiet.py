@@ -21,6 +21,10 @@ os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 # A container may be granted fewer cores than the machine has; torch would start a thread for each of those.
 os.environ.setdefault("OMP_NUM_THREADS", str(granted_cores()))
 
+# What comes with ExecuTorch warns, when it is imported, of kernels for GPUs that are not here.
+for _name in ("torchao", "torch.utils._pytree"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
 
 def quieten() -> None:
     """Leave progress bars and warnings to PocketBERT's own lines."""

@@ -8,7 +8,9 @@ from pocketbert.engines.exported import files_of, is_exported, model_folder, ope
 from pocketbert.errors import ModelError
 
 
-@pytest.mark.parametrize("reference", ["student/onnx/model.onnx", "student/openvino/openvino_model.xml"])
+@pytest.mark.parametrize(
+    "reference", ["student/onnx/model.onnx", "student/openvino/openvino_model.xml", "student/mobile/model.pte"]
+)
 def test_a_file_is_known_by_its_suffix(reference):
     assert is_exported(reference)
 
@@ -28,6 +30,14 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path, name):
     with pytest.raises(ModelError, match=rf"{name}: no such file"):
         open_file(tmp_path / name)
+
+
+def test_a_file_that_no_engine_runs_is_refused(tmp_path):
+    (tmp_path / "model.bin").touch()
+    with pytest.raises(
+        ModelError, match=r"model\.bin: no engine runs such a file; those that do end in \.onnx, \.xml, \.pte"
+    ):
+        open_file(tmp_path / "model.bin")
 
 
 def test_weights_that_are_not_there_are_named(tmp_path):

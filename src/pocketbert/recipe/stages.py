@@ -174,6 +174,9 @@ class ExportStage(Section):
         None, description="make one embedding of a text from its tokens, instead of the answer of the model's head"
     )
     max_length: int | None = Field(None, ge=8, description="tokens of a text; the data's, else the model's when absent")
+    mobile_lengths: list[Annotated[int, Field(ge=8)]] = Field(
+        [32, 128], description="tokens that an ExecuTorch program has a method for, beside max_length"
+    )
     texts: int = Field(100, ge=0, description="texts of the data for the gate, beside those that come with PocketBERT")
     packages: str | None = Field(
         None, description="a folder node_modules with @huggingface/transformers, for the browser (docs/browser.md)"
