@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketbert.engines.base import Engine
-from pocketbert.errors import ModelError
+from pocketbert.errors import ModelError, NotInstalled
 
 _ENGINES = {
     ".onnx": ("engines.onnxruntime", "OnnxRuntimeEngine"),
@@ -44,7 +44,8 @@ def open_file(path: Path, threads: int | None = None) -> Engine:
         threads: of one call; all cores that the process was granted when absent.
 
     Raises:
-        ModelError: there is no such file, it is damaged or does not say what it is, or its engine is not installed.
+        ModelError: there is no such file, it is damaged or does not say what it is.
+        NotInstalled: the library of its engine is not there.
     """
     if path.suffix not in _ENGINES:
         raise ModelError(f"{path}: no engine runs such a file; those that do end in {', '.join(SUFFIXES)}")
@@ -55,7 +56,7 @@ def open_file(path: Path, threads: int | None = None) -> Engine:
     try:
         module: Any = import_module(f"pocketbert.{name}")
     except ModuleNotFoundError as error:
-        raise ModelError(f"{path}: needs {error.name}; pip install {error.name}") from None
+        raise NotInstalled(f"{path}: needs {error.name}; pip install {error.name}") from None
     engine: Engine = getattr(module, kind)(path, threads)
     return engine
 
@@ -75,8 +76,8 @@ def model_folder(path: Path) -> Path:
 
 
 def exported_files(folder: Path) -> list[str]:
-    """References of all files in a model directory that an engine runs."""
-    return [str(path) for suffix in SUFFIXES for path in sorted(folder.glob(f"*/*{suffix}"))]
+    """References of the files of a model directory that are for a server: neither for a phone nor for a browser."""
+    return [str(path) for name in ("onnx/*.onnx", "openvino/*.xml") for path in sorted(folder.glob(name))]
 
 
 def files_of(path: Path) -> list[Path]:

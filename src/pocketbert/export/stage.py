@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from pocketbert.distill.prediction import run_engine
 from pocketbert.distill.rows import encode_role, fingerprints, targets
 from pocketbert.distill.stage import StageFolder
-from pocketbert.engines.base import Engine
+from pocketbert.engines.base import Engine, Inputs
 from pocketbert.engines.encoding import TextEncoder
 from pocketbert.engines.exported import files_of, open_file
 from pocketbert.engines.golden import FOLDER, Golden, condense
 from pocketbert.engines.parity import check_parity, measure_parity
 from pocketbert.errors import GateBreach, ModelError
-from pocketbert.export.formats import Wanted, wanted_files, write_files
+from pocketbert.export.browser import Card, write_browser
+from pocketbert.export.browser import Golden as PageText
+from pocketbert.export.formats import BROWSER, Wanted, wanted_files, write_files
+from pocketbert.export.packages import find_runtime
 from pocketbert.export.subject import Subject, read_subject
 from pocketbert.export.texts import gate_texts
 from pocketbert.export.verification import FileCheck, show_checks
@@ -64,7 +68,9 @@ def export(
     data = options.data or data
     if not Path(model).is_dir():
         raise ModelError(f"{model}: no such model directory; export takes one on this disk")
-    files = wanted_files(options.formats, options.precisions)
+    files = wanted_files(options)
+    if "browser" in options.formats:
+        find_runtime(Path(options.packages or ""))
     prints = fingerprints(data) if data else {}
     made = [hash_file(path) for path in _int8_files(Path(model), files)]
     key = hash_text("export", hash_options(options), hash_weights(model), *prints.values(), *made)
@@ -77,10 +83,14 @@ def export(
     copy_model(Path(model), stage.whole)
     golden = _make_golden(subject, options, stage.whole)
     with tempfile.TemporaryDirectory(dir=stage.work) as work:
-        write_files(files, subject.module, subject.description, Path(model), stage.whole, Path(work))
+        lengths = options.mobile_lengths
+        write_files(files, subject.module, subject.description, Path(model), stage.whole, Path(work), lengths)
+    if "browser" in options.formats:
+        _finish_browser(subject, golden, options, Path(output).name, stage.whole)
     checks = [_check(file, subject, golden, options, stage.whole) for file in files]
     show_checks(checks, console)
     _refuse_breaches(checks)
+    exports = [_describe(check, options, stage.whole) for check in checks]
     manifest = Manifest(
         stage="export",
         key=key,
@@ -89,8 +99,8 @@ def export(
         options={"data": data and data.model_dump(mode="json"), **options.model_dump(mode="json", exclude={"data"})},
         notes=subject.rows.notes if subject.rows else [],
         metrics=_metrics(checks),
-        exports=[_describe(check, options, stage.whole) for check in checks],
-        files={name: hash_file(stage.whole / name) for name in _beside(stage.whole)},
+        exports=exports,
+        files={name: hash_file(stage.whole / name) for name in _beside(stage.whole, exports)},
     )
     stage.close(manifest)
     return manifest
@@ -130,6 +140,37 @@ def _make_golden(subject: Subject, options: ExportStage, folder: Path) -> Golden
     return golden
 
 
+def _finish_browser(subject: Subject, golden: Golden, options: ExportStage, name: str, folder: Path) -> None:
+    """Make a page of the ONNX files that lie in ``browser/onnx`` already."""
+    said, made = subject.description, folder / "browser"
+    task = subject.rows.task if subject.rows else None
+    card = Card(
+        name=name,
+        task=said.task,
+        labels=said.labels,
+        max_length=said.max_length,
+        pair=subject.pairs,
+        unanswerable=bool(getattr(task, "unanswerable", False)),
+    )
+    engine = TorchEngine(subject.module, said)
+    texts = [
+        PageText(text.text, text.pair, ids[0].tolist(), engine.outputs(_one_row(ids)))
+        for text, ids in zip(golden.texts, golden.ids, strict=True)
+    ]
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        moved = Path(work) / "onnx"
+        (made / "onnx").replace(moved)
+        made.rmdir()
+        files = {precision: moved / Path(path).name for precision, path in BROWSER.items()}
+        found = {precision: path for precision, path in files.items() if path.is_file()}
+        write_browser(made, folder, found, Path(options.packages or ""), card, texts, options.limits)
+
+
+def _one_row(ids: NDArray[np.int64]) -> Inputs:
+    """(2, tokens) ids and types as a batch of one."""
+    return {"input_ids": ids[:1], "attention_mask": np.ones_like(ids[:1]), "token_type_ids": ids[1:]}
+
+
 def _check(file: Wanted, subject: Subject, golden: Golden, options: ExportStage, folder: Path) -> FileCheck:
     engine = open_file(folder / file.path)
     parity = measure_parity(engine, golden)
@@ -140,7 +181,7 @@ def _check(file: Wanted, subject: Subject, golden: Golden, options: ExportStage,
     size = sum(path.stat().st_size for path in files_of(folder / file.path))
     return FileCheck(
         path=file.path,
-        engine=file.engine,
+        engine=engine.name,
         precision=file.precision,
         bytes=size,
         parity=parity,
@@ -186,10 +227,12 @@ def _describe(check: FileCheck, options: ExportStage, folder: Path) -> ExportedF
     )
 
 
-def _beside(folder: Path) -> list[str]:
-    """Files that every engine needs beside its own."""
-    names = ["config.json", "tokenizer.json", *(f"{FOLDER}/{path.name}" for path in (folder / FOLDER).iterdir())]
-    return sorted(names)
+def _beside(folder: Path, exports: Iterable[ExportedFile]) -> list[str]:
+    """Files that engines, pages and applications need beside the exported ones."""
+    own = {name for exported in exports for name in exported.files}
+    inner = [path for room in (FOLDER, "browser", "mobile") for path in (folder / room).rglob("*") if path.is_file()]
+    names = {path.relative_to(folder).as_posix() for path in inner} - own
+    return sorted(["config.json", "tokenizer.json", *names])
 
 
 def _metrics(checks: list[FileCheck]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pocketbert.engines.description import Description
 from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
 from pocketbert.engines.parity import Parity, check_parity, check_tokenizer, measure_parity
-from pocketbert.errors import GateBreach, ModelError
+from pocketbert.errors import GateBreach, ModelError, NotInstalled
 from pocketbert.files import hash_file
 from pocketbert.manifest import ExportedFile, read_manifest
 from pocketbert.recipe import Limits
@@ -31,6 +31,7 @@ class FileCheck(BaseModel):
         score: on held-out rows; None where there were none.
         kept: share of torch's score.
         problems: what is wrong, a sentence each; empty for a good file.
+        skipped: why it was not run here; None where it was.
     """
 
     path: str
@@ -41,6 +42,7 @@ class FileCheck(BaseModel):
     score: float | None = None
     kept: float | None = None
     problems: list[str] = []
+    skipped: str | None = None
 
 
 class Verification(BaseModel):
@@ -74,6 +76,7 @@ def verify(model: Path | str, *, console: Console | None = None) -> Verification
 
     Raises:
         ModelError: it is no exported model directory.
+        NotInstalled: none of its files can be run here.
         GateBreach: something is wrong; its report is the verification.
     """
     folder = Path(model)
@@ -89,6 +92,8 @@ def verify(model: Path | str, *, console: Console | None = None) -> Verification
         problems=shared,
     )
     show_checks(found.files, console or Console(stderr=True))
+    if all(file.skipped for file in found.files):
+        raise NotInstalled("; ".join(file.skipped for file in found.files if file.skipped))
     if not found.passed:
         raise GateBreach(_describe(found), found)
     return found
@@ -106,7 +111,8 @@ def show_checks(checks: list[FileCheck], console: Console) -> None:
             else ["–"] * 3
         )
         kept = [f"{check.kept:.2%}" if check.kept is not None else "–"] if scored else []
-        table.add_row(check.path, f"{check.bytes:,}", *cells, *kept, "breached" if check.problems else "held")
+        verdict = "breached" if check.problems else "not run" if check.skipped else "held"
+        table.add_row(check.path, f"{check.bytes:,}", *cells, *kept, verdict)
     console.print(table)
     for check in checks:
         if check.problems and check.parity:
@@ -124,6 +130,9 @@ def _check_file(folder: Path, exported: ExportedFile, golden: Golden) -> FileChe
     check.problems += _changed(folder, exported.files)
     try:
         engine = open_file(folder / exported.path)
+    except NotInstalled as error:
+        check.skipped = str(error)
+        return check
     except ModelError as error:
         check.problems.append(str(error))
         return check

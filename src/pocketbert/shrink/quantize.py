@@ -16,7 +16,7 @@ from pocketbert.distill.stage import StageFolder
 from pocketbert.engines.base import Engine, Logits
 from pocketbert.engines.exported import files_of, open_file
 from pocketbert.errors import GateBreach, ModelError, PocketBertError
-from pocketbert.export.formats import ONNX, OPENVINO, require_openvino
+from pocketbert.export.formats import ONNX, OPENVINO, require
 from pocketbert.export.onnx import describe_onnx, write_onnx
 from pocketbert.export.stage import copy_model
 from pocketbert.export.subject import Subject, read_subject
@@ -98,7 +98,7 @@ def quantize(
     if not Path(model).is_dir():
         raise ModelError(f"{model}: no such model directory; quantize takes one on this disk")
     if "openvino" in options.engines:
-        require_openvino("quantize")
+        require("nncf", "openvino", "quantize")
     prints = fingerprints(data)
     key = hash_text("quantize", hash_options(options), training_inputs(data, prints), hash_weights(model))
     stage = StageFolder(Path(output), key, replace)
