@@ -27,6 +27,9 @@ KEPT, SMALLER, FASTER = 0.97, 0.90, 10.0
 STAYS = {"layers": 0.5, "hidden": 0.75, "feed_forward": 0.5}
 """What pruning leaves of a student that is half of its teacher already."""
 
+RECOVERY = 2
+"""Passes of the recovery for each one of the student's distillation: a quarter of the layers' weights are left."""
+
 
 def main() -> None:
     """Run the chains and write ``chain.md`` and ``chain.json`` into the output folder."""
@@ -57,7 +60,7 @@ def _flags() -> argparse.Namespace:
 def _lengthen(recipe: Recipe, setting: Setting) -> Recipe:
     """The recipe of the results, and what makes its student smaller."""
     recover = Training(
-        epochs=setting.student_epochs,
+        epochs=RECOVERY * setting.student_epochs,
         learning_rate=setting.learning_rate,
         batch_size=setting.batch_size,
         dropout=DROPOUT,
