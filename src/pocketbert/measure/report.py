@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pocketbert.files import write_atomically
 from pocketbert.measure import charts, wording
 from pocketbert.measure.comparison import NEXT_STEP, Curve, Report
+from pocketbert.measure.frontier import ScatterPlot, plot_frontier, read_frontiers
 from pocketbert.measure.results import ROLE_NAMES, Ratio, TaskComparison
 
 LARGEST_HEAT_TABLE = 12
@@ -52,6 +53,7 @@ def render_html(report: Report) -> str:
         promises=wording.promises(report),
         kept_plots=_plot_kept(report),
         tasks=[_draw_task(task) for task in report.tasks],
+        frontiers=_draw_frontiers(report),
         curves=[_draw_curve(curve) for curve in report.curves],
         bar_groups=charts.size_and_speed_bars(report),
         plot=charts,
@@ -94,6 +96,11 @@ def _draw_task(task: TaskComparison) -> dict[str, Any]:
         if small
         else {role: charts.confused_pairs(matrix, labels) for role, matrix in task.confusion.items()},
     }
+
+
+def _draw_frontiers(report: Report) -> dict[str, list[ScatterPlot]]:
+    found = read_frontiers(report.provenance.manifests)
+    return {name: plot_frontier(frontier) for name, frontier in found.items()}
 
 
 def _draw_curve(curve: Curve) -> dict[str, Any]:
