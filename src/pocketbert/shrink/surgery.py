@@ -84,10 +84,11 @@ def cut_model(model: PreTrainedModel, anatomy: Anatomy, picks: Picks) -> PreTrai
     Returns:
         In fp32, on the CPU, in evaluation mode; its configuration has the new sizes.
     """
-    small = type(model)(anatomy.configure(picks.shape))
+    shape = picks.shape
+    small = type(model)(anatomy.configure(shape))
     whole = {name: weight.detach().cpu() for name, weight in model.named_parameters()}
     weights = {}
-    for name in anatomy.weights(picks.shape):
+    for name in anatomy.weights(shape):
         block = anatomy.block_of(name) or 0
         origin = name
         if not anatomy.shared and anatomy.block_of(name) is not None:
@@ -98,20 +99,26 @@ def cut_model(model: PreTrainedModel, anatomy: Anatomy, picks: Picks) -> PreTrai
 
 
 def _indices(anatomy: Anatomy, picks: Picks, block: int) -> dict[Axis, Tensor]:
-    size = anatomy.head_size
-    heads = (picks.heads[block][:, None] * size + torch.arange(size)).flatten()
-    return {"heads": heads, "feed_forward": picks.neurons[block], "hidden": picks.hidden, "pooled": picks.pooled}
+    """What stays along each axis that gets shorter."""
+    size, shape = anatomy.head_size, picks.shape
+    indices: dict[Axis, Tensor] = {}
+    if shape.feed_forward < anatomy.shape.feed_forward:
+        indices["feed_forward"] = picks.neurons[block]
+    if shape.hidden < anatomy.shape.hidden:
+        heads = (picks.heads[block][:, None] * size + torch.arange(size)).flatten()
+        indices |= {"heads": heads, "hidden": picks.hidden, "pooled": picks.pooled}
+    return indices
 
 
 def _cut(weight: Tensor, anatomy: Anatomy, axes: tuple[Axis, ...], indices: dict[Axis, Tensor]) -> Tensor:
     for dimension, axis in enumerate(axes[: weight.ndim]):
-        if axis is None or len(indices[axis]) == anatomy.length(axis, anatomy.shape):
+        if axis not in indices:
             continue
         groups = anatomy.length(axis, anatomy.shape) // weight.shape[dimension]
-        cut = (
-            weight.index_select(dimension, indices[axis]) if groups == 1 else _cut_groups(weight, indices[axis], groups)
-        )
-        weight = cut
+        if groups == 1:
+            weight = weight.index_select(dimension, indices[axis])
+        else:
+            weight = _cut_groups(weight, indices[axis], groups)
     return weight
 
 
