@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 
 from pocketbert.machine import granted_cores
@@ -9,6 +10,8 @@ from pocketbert.machine import granted_cores
 # Read when the libraries are imported, so they have to stand before that.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+# OpenVINO and NNCF would report each conversion; without this package they cannot, and need nothing else of it.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 # Threads that spin while they wait for each other lose most of their time where another program wants a core too:
 # a training step on two busy cores ran up to eight times slower (docs/lab-notes.md).
