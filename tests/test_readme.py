@@ -17,7 +17,8 @@ from pocketbert.export import verification
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 VERBS = (
-    "run", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify", "bench", "evaluate", "compare"
+    "run", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify",
+    "bench", "evaluate", "compare",
 )  # fmt: skip
 FOLDERS = ("benchmarks", "docs", "recipes", "src", "tests")
 
