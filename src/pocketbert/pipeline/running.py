@@ -89,7 +89,7 @@ def _make_report(walk: Walk) -> Report:
         sizes=last.sizes if last else {},
         speed=last.speed if last else None,
         bench=walk.bench,
-        curves=[read_curve(name, walk.folder / name / LOG) for name in walk.manifests],
+        curves=[read_curve(name, log) for name in walk.manifests if (log := walk.folder / name / LOG).is_file()],
         provenance=Provenance(
             recipe=walk.recipe.model_dump(mode="json", exclude_none=True),
             manifests={name: manifest.model_dump(mode="json") for name, manifest in walk.manifests.items()},
