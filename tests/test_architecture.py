@@ -60,9 +60,8 @@ def violations(source: Path) -> list[str]:
             if room == "__init__":
                 allowed = other == "quiet"
             else:
-                allowed = (
-                    other == room or PLACE[other] < PLACE[room] or PLACE[room] == PLACE[other] in (0, len(ROOMS) - 1)
-                )
+                same = PLACE[room] == PLACE[other] in (0, len(ROOMS) - 1)
+                allowed = other == room or PLACE[other] < PLACE[room] or same
             if not allowed:
                 wrong.append(f"{path.relative_to(source)}:{line}: {room} imports {other}")
     return wrong

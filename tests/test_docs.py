@@ -77,7 +77,7 @@ def test_defaults_are_the_real_ones(heading):
         elif isinstance(field.default, Section):
             assert shown == "its defaults", name
         elif isinstance(field.default, list):
-            assert shown.split(", ") == field.default, name
+            assert shown.split(", ") == [str(each) for each in field.default], name
         elif isinstance(field.default, bool):
             assert shown == str(field.default).lower(), name
         elif isinstance(field.default, int | float):

@@ -6,15 +6,15 @@ from html.parser import HTMLParser
 from itertools import chain
 from pathlib import Path
 
-import folders
+import browser_folders
 import numpy as np
 import pytest
-from folders import MAX_LENGTH, TEXTS, write_folder
+from browser_folders import MAX_LENGTH, TEXTS, write_folder
 from test_packages import write_library, write_sessions
 
 import tiny
 from pocketbert.errors import ModelError, PocketBertError
-from pocketbert.export.browser import PAGE, Card, Golden
+from pocketbert.export.browser import PAGE_SOURCE, BrowserPage, Golden
 from pocketbert.recipe import Limits
 
 
@@ -65,7 +65,7 @@ def test_limits_are_those_of_the_recipe(tmp_path, packages):
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_the_template_puts_special_tokens_where_the_tokenizer_does(tmp_path, packages, family, monkeypatch):
-    monkeypatch.setitem(folders.FAMILIES, "classification", family)
+    monkeypatch.setitem(browser_folders.FAMILIES, "classification", family)
     folder = write_folder(tmp_path / "out", "classification", packages)
     tokenizer = tiny.make_tokenizer(family)
     single, pair = read(folder)["template"]
@@ -132,20 +132,20 @@ def test_the_page_refers_to_files_of_the_folder_alone(tmp_path, packages):
     folder = write_folder(tmp_path / "out", "classification", packages)
     page = References((folder / "index.html").read_text())
     imports = set(json.loads(page.inline)["imports"].values())
-    for script in PAGE.glob("*.js"):
+    for script in PAGE_SOURCE.glob("*.js"):
         imports |= set(re.findall(r'(?:from|import\() ?"(\./[^"]+)"', script.read_text()))
         imports |= set(re.findall(r'(?:fetch|register|URL)\("([^"]+)"', script.read_text()))
     assert len(imports) > 8
     assert [name for name in [*page.files, *imports] if not (folder / name).is_file()] == []
     digest = base64.b64encode(hashlib.sha256(page.inline.encode()).digest()).decode()
     assert f"'sha256-{digest}'" in page.policy and "default-src 'none'" in page.policy
-    outside = [line for file in PAGE.iterdir() for line in re.findall(r"https?://\S+", file.read_text())]
+    outside = [line for file in PAGE_SOURCE.iterdir() for line in re.findall(r"https?://\S+", file.read_text())]
     assert all("www.w3.org/2000/svg" in url or "localhost:8000" in url for url in outside)
 
 
 def test_a_name_is_no_markup(tmp_path, packages):
-    card = Card("<b>&", "classification", ["a", "b"], MAX_LENGTH)
-    folder = write_folder(tmp_path / "out", "classification", packages, card=card)
+    page = BrowserPage("<b>&", "classification", ["a", "b"], MAX_LENGTH)
+    folder = write_folder(tmp_path / "out", "classification", packages, page=page)
     assert "<h1>&lt;b&gt;&amp;</h1>" in (folder / "index.html").read_text()
 
 
@@ -164,6 +164,11 @@ def test_a_name_is_no_markup(tmp_path, packages):
             r"x\.onnx: browsers do not run bf16; export int8, fp16, fp32",
         ),
         ({"files": {"fp32": Path("gone.onnx")}}, ModelError, r"gone\.onnx: no such file, but a browser needs it"),
+        (
+            {"page": BrowserPage("x", "multi_label", None, 8)},
+            ModelError,
+            r"has no label names .* but multi_label shows",
+        ),
         ({"model_dir": Path("gone")}, ModelError, r"gone/config\.json: no such file, but a browser needs it"),
     ],
 )

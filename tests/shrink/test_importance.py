@@ -1,3 +1,4 @@
+import numpy as np
 import parts
 import pytest
 import torch
@@ -24,22 +25,32 @@ def rows(token_labels=False):
     return EncodedRows(Encoded(features, [], list(range(len(ROWS)))), 0)
 
 
-def gate_derivatives(model, scale):
+def row_loss(model, ids, label):
+    """What stock code says the loss of a row is."""
+    inputs = {"input_ids": torch.tensor([ids])}
+    if isinstance(label, np.ndarray) and "QuestionAnswering" in type(model).__name__:
+        start, end = torch.tensor(label)[:, None]
+        # Stock code takes the mean of both losses where the objective takes their sum.
+        return 2 * model(**inputs, start_positions=start, end_positions=end).loss.item()
+    return model(**inputs, labels=torch.tensor(np.array([label]))).loss.item()
+
+
+def gate_derivatives(model, scale, labels=None):
     """Mean over rows of the size of the derivative of a row's loss by a gate, from the loss on both sides of 1.
 
     Args:
-        model: answers single rows.
+        model: answers single rows, in fp64.
         scale: multiplies what passes the gate, in place.
+        labels: of the rows; those of ``ROWS`` when absent.
     """
-    model.double()
     step = 1e-5
     sizes = []
-    for ids, label in ROWS:
+    for (ids, own), label in zip(ROWS, labels or [None] * len(ROWS), strict=True):
         losses = []
         for factor in (1 + step, (1 - step) / (1 + step)):
             scale(factor)
             with torch.no_grad():
-                losses.append(model(input_ids=torch.tensor([ids]), labels=torch.tensor([label])).loss.item())
+                losses.append(row_loss(model, ids, own if label is None else label))
         scale(1 / (1 - step))
         sizes.append(abs(losses[0] - losses[1]) / (2 * step))
     return sum(sizes) / len(sizes)
@@ -125,6 +136,25 @@ def test_parts_that_give_nothing_weigh_nothing(family, head):
     if anatomy.narrows:
         assert found.hidden.shape == (64,) and (found.hidden > 0).all()
         assert found.pooled.shape == ((64,) if anatomy.has_pooled else (0,))
+
+
+@pytest.mark.parametrize(
+    ("task", "head", "labels", "fields"),
+    [
+        ("multi_label", "SequenceClassification", list(np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])), {}),
+        ("regression", "SequenceClassification", [0.5, 2.0, -1.0], {"num_labels": 1}),
+        ("question_answering", "QuestionAnswering", list(np.array([[1, 3], [0, 0], [2, 2]])), {}),
+    ],
+)
+def test_every_task_weighs_by_its_own_loss(task, head, labels, fields):
+    model, anatomy = parts.make("bert", head, layers=2, **fields)
+    data = rows()
+    for feature, label in zip(data.encoded.features, labels, strict=True):
+        feature["labels"] = label
+    found = measure_importance(model, anatomy, data, task)
+    narrow = model.double().bert.encoder.layer[0].output.dense.weight
+    expected = gate_derivatives(model, scaler(narrow[:, 5]), labels)
+    assert found.neurons[0, 5].item() == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
 def test_importance_does_not_depend_on_the_batches_and_leaves_the_model_alone(monkeypatch):

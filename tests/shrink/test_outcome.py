@@ -4,7 +4,15 @@ import pytest
 from rich.console import Console
 
 from pocketbert.measure.results import Candidate, Frontier, Shape, Speed, Spread, Timing
-from pocketbert.shrink.outcome import Outcome, Weighed, describe_speed, frontier_table, outcome_table
+from pocketbert.recipe import Target
+from pocketbert.shrink.outcome import (
+    Outcome,
+    Weighed,
+    describe_shortfall,
+    describe_speed,
+    frontier_table,
+    outcome_table,
+)
 
 WHOLE = Shape(layers=6, heads=4, feed_forward=512, hidden=128)
 SMALL = Shape(layers=4, heads=3, feed_forward=256, hidden=96)
@@ -47,11 +55,28 @@ def test_what_does_not_measure_faster_is_called_so(throughput, latency, sentence
     assert describe_speed(speed(throughput, latency)).startswith(sentence)
 
 
-def test_both_models_stand_side_by_side():
+def outcome(kept=0.95):
     before = Weighed(shape=WHOLE, parameters=2_800_000, bytes=11_200_000, score=0.9)
     after = Weighed(shape=SMALL, parameters=1_400_000, bytes=5_600_000, score=0.855)
-    outcome = Outcome(unpruned=before, pruned=after, cut=0.7, kept=0.95, importance=0.6, speed=speed(1.5, 1.2))
-    lines = shown(outcome_table(outcome))
+    return Outcome(unpruned=before, pruned=after, cut=0.7, kept=kept, importance=0.6, speed=speed(1.5, 1.2))
+
+
+@pytest.mark.parametrize(
+    ("target", "kept", "found"),
+    [
+        (Target(kept=0.97), 0.95, ["kept 95.0 % after recovery, less than the 97.0 % asked for"]),
+        (Target(kept=0.95), 0.95, []),
+        (Target(kept=0.97), None, []),
+        (Target(bytes=10), 0.5, []),
+        (None, 0.5, []),
+    ],
+)
+def test_a_target_that_recovery_missed_is_told(target, kept, found):
+    assert describe_shortfall(outcome(kept), target) == found
+
+
+def test_both_models_stand_side_by_side():
+    lines = shown(outcome_table(outcome()))
     for line in (
         "layers 6 4", "hidden width 128 96", "attention heads 4 3", "feed-forward neurons 512 256",
         "parameters 2.8 M 1.4 M", "weights on disk 11.2 MB 5.6 MB",
@@ -59,8 +84,7 @@ def test_both_models_stand_side_by_side():
         "throughput 1.0 k tokens/s 2.0 k tokens/s",
     ):  # fmt: skip
         assert line in lines
-    without = outcome.model_copy(update={"kept": None})
-    assert "validation score 0.9000 0.8550 (0.7000 when cut)" in shown(outcome_table(without))
+    assert "validation score 0.9000 0.8550 (0.7000 when cut)" in shown(outcome_table(outcome(None)))
 
 
 def test_the_frontier_shows_what_was_measured_and_no_more():

@@ -21,7 +21,7 @@ from pocketbert.export.packages import LIBRARY, SESSIONS, Runtime, find_runtime
 from pocketbert.files import hash_file, hash_text, write_atomically
 from pocketbert.recipe import Limits, Precision
 
-PAGE = Path(__file__).parent / "page"
+PAGE_SOURCE = Path(__file__).parent / "page"
 ASSETS = ("page.css", "page.js", "student.js", "tasks.js", "text.js", "views.js", "check.js", "icon.svg")
 MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
@@ -32,6 +32,9 @@ NAMES: dict[Precision, tuple[str, str]] = {
 }
 """What transformers.js calls the file of a precision, and the precision; smallest first: the page starts with that."""
 
+LABELLED = ("classification", "multi_label", "token_classification")
+"""Tasks whose answers are names."""
+
 MOST_VALUES = 4096
 """Logits of a golden text that are kept: those of a masked language model would be a hundred thousand."""
 
@@ -41,7 +44,7 @@ LONGEST_EXAMPLE = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class BrowserPage:
     """What the page has to know about the model.
 
     Attributes:
@@ -83,7 +86,7 @@ def write_browser(
     model_dir: Path,
     files: Mapping[Precision, Path],
     packages: Path,
-    card: Card,
+    page: BrowserPage,
     golden: Sequence[Golden],
     limits: Limits | None = None,
 ) -> dict[Precision, int]:
@@ -96,7 +99,7 @@ def write_browser(
             the model has them ``token_type_ids``; outputs ``logits``, or ``start_logits`` and ``end_logits``, or
             ``sentence_embedding``.
         packages: a folder ``node_modules`` with the npm package of transformers.js.
-        card: what the page has to know.
+        page: what the page has to know.
         golden: texts to check with; the short ones among them serve as examples.
         limits: how far logits may be from Python's, as shares of the largest of them.
 
@@ -105,15 +108,15 @@ def write_browser(
 
     Raises:
         PocketBertError: the folder is not empty, or the packages are incomplete.
-        ModelError: a file of the model is missing, or a precision that no browser runs.
+        ModelError: a file or the label names of the model are missing, or no browser runs a precision.
     """
     runtime = find_runtime(packages)
-    _check_inputs(folder, model_dir, files)
+    _check_inputs(folder, model_dir, files, page)
     building = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(building, ignore_errors=True)
     _copy(building, model_dir, files, runtime)
-    _write_page(building, card)
-    info = _describe(building, card, runtime, files, golden, limits or Limits())
+    _write_page(building, page)
+    info = _describe(building, page, runtime, files, golden, limits or Limits())
     write_atomically(building / "pocketbert.json", _as_json(info))
     write_atomically(building / "golden.json", _as_json([_golden_fields(one) for one in golden]))
     _write_offline(building)
@@ -123,7 +126,7 @@ def write_browser(
     return {precision: fields["download"] for precision, fields in info["precisions"].items()}
 
 
-def _check_inputs(folder: Path, model_dir: Path, files: Mapping[Precision, Path]) -> None:
+def _check_inputs(folder: Path, model_dir: Path, files: Mapping[Precision, Path], page: BrowserPage) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PocketBertError(f"{folder}: is not empty; name another folder or delete it")
     if odd := [precision for precision in files if precision not in NAMES]:
@@ -133,6 +136,8 @@ def _check_inputs(folder: Path, model_dir: Path, files: Mapping[Precision, Path]
     needed = [*files.values(), *(model_dir / name for name in MODEL_FILES)]
     if missing := [path for path in needed if not path.is_file()]:
         raise ModelError(f"{missing[0]}: no such file, but a browser needs it")
+    if page.task in LABELLED and not page.labels:
+        raise ModelError(f"{model_dir}: has no label names (id2label in config.json), but {page.task} shows them")
 
 
 def _copy(folder: Path, model_dir: Path, files: Mapping[Precision, Path], runtime: Runtime) -> None:
@@ -156,9 +161,9 @@ def _ordered(files: Mapping[Precision, Path]) -> list[Precision]:
     return [precision for precision in NAMES if precision in files]
 
 
-def _write_page(folder: Path, card: Card) -> None:
+def _write_page(folder: Path, page: BrowserPage) -> None:
     for name in ASSETS:
-        shutil.copyfile(PAGE / name, folder / name)
+        shutil.copyfile(PAGE_SOURCE / name, folder / name)
     sessions = f"./runtime/{SESSIONS}"
     import_map = json.dumps(
         {
@@ -171,23 +176,23 @@ def _write_page(folder: Path, card: Card) -> None:
     )
     # The page's security policy allows this one script beside those of the folder.
     digest = base64.b64encode(hashlib.sha256(import_map.encode()).digest()).decode()
-    environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
-    fields = {"name": card.name, "import_map": import_map, "import_map_hash": digest}
+    environment = Environment(loader=FileSystemLoader(PAGE_SOURCE), autoescape=True, undefined=StrictUndefined)
+    fields = {"name": page.name, "import_map": import_map, "import_map_hash": digest}
     write_atomically(folder / "index.html", environment.get_template("index.html").render(fields))
     icon = {"src": "icon.svg", "type": "image/svg+xml", "sizes": "any"}
-    manifest = {"name": card.name, "start_url": "./", "display": "standalone", "icons": [icon]}
+    manifest = {"name": page.name, "start_url": "./", "display": "standalone", "icons": [icon]}
     write_atomically(folder / "page.webmanifest", _as_json(manifest))
 
 
 def _describe(
     folder: Path,
-    card: Card,
+    page: BrowserPage,
     runtime: Runtime,
     files: Mapping[Precision, Path],
     golden: Sequence[Golden],
     limits: Limits,
 ) -> dict[str, Any]:
-    """What the page reads: the card, the special tokens, and the bytes of everything."""
+    """What the page reads: about the model, the special tokens, and the bytes of everything."""
     downloads = _count_downloads(folder)
     share: dict[Precision, float] = {"fp32": limits.fp32, "fp16": limits.half, "int8": limits.int8}
     precisions = {}
@@ -202,17 +207,17 @@ def _describe(
             "limit": share[precision],
         }
     return {
-        "name": card.name,
-        "task": card.task,
-        "labels": None if card.labels is None else list(card.labels),
-        "max_length": card.max_length,
-        "pair": card.pair,
-        "unanswerable": card.unanswerable,
+        "name": page.name,
+        "task": page.task,
+        "labels": None if page.labels is None else list(page.labels),
+        "max_length": page.max_length,
+        "pair": page.pair,
+        "unanswerable": page.unanswerable,
         **_describe_tokenizer(folder / "tokenizer.json"),
         "precisions": precisions,
         "downloads": downloads,
         "runtime": runtime.versions,
-        "examples": _choose_examples(golden, card.task),
+        "examples": _choose_examples(golden, page.task),
     }
 
 
@@ -288,7 +293,7 @@ def _write_offline(folder: Path) -> None:
     small = [*ASSETS, "index.html", "page.webmanifest", "pocketbert.json"]
     constants = {"VERSION": version, "FILES": paths, "SMALL": small}
     head = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in constants.items())
-    write_atomically(folder / "offline.js", head + (PAGE / "offline.js").read_text(encoding="utf-8"))
+    write_atomically(folder / "offline.js", head + (PAGE_SOURCE / "offline.js").read_text(encoding="utf-8"))
 
 
 def _as_json(value: Any) -> str:

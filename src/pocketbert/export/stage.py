@@ -19,12 +19,12 @@ from pocketbert.engines.exported import files_of, open_file
 from pocketbert.engines.golden import FOLDER, Golden, condense
 from pocketbert.engines.parity import check_parity, measure_parity
 from pocketbert.errors import GateBreach, ModelError
-from pocketbert.export.browser import Card, write_browser
+from pocketbert.export.browser import BrowserPage, write_browser
 from pocketbert.export.browser import Golden as PageText
 from pocketbert.export.formats import BROWSER, Wanted, wanted_files, write_files
 from pocketbert.export.packages import find_runtime
 from pocketbert.export.subject import Subject, read_subject
-from pocketbert.export.texts import gate_texts
+from pocketbert.export.texts import HARD, gate_texts
 from pocketbert.export.verification import FileCheck, show_checks
 from pocketbert.files import hash_file, hash_text
 from pocketbert.manifest import ExportedFile, Manifest, Parent, hash_options, hash_weights
@@ -144,7 +144,7 @@ def _finish_browser(subject: Subject, golden: Golden, options: ExportStage, name
     """Make a page of the ONNX files that lie in ``browser/onnx`` already."""
     said, made = subject.description, folder / "browser"
     task = subject.rows.task if subject.rows else None
-    card = Card(
+    page = BrowserPage(
         name=name,
         task=said.task,
         labels=said.labels,
@@ -156,6 +156,7 @@ def _finish_browser(subject: Subject, golden: Golden, options: ExportStage, name
     texts = [
         PageText(text.text, text.pair, ids[0].tolist(), engine.outputs(_one_row(ids)))
         for text, ids in zip(golden.texts, golden.ids, strict=True)
+        if text.what in HARD  # the folder is published: no row of the user's goes into it
     ]
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         moved = Path(work) / "onnx"
@@ -163,7 +164,7 @@ def _finish_browser(subject: Subject, golden: Golden, options: ExportStage, name
         made.rmdir()
         files = {precision: moved / Path(path).name for precision, path in BROWSER.items()}
         found = {precision: path for precision, path in files.items() if path.is_file()}
-        write_browser(made, folder, found, Path(options.packages or ""), card, texts, options.limits)
+        write_browser(made, folder, found, Path(options.packages or ""), page, texts, options.limits)
 
 
 def _one_row(ids: NDArray[np.int64]) -> Inputs:

@@ -11,9 +11,11 @@ _LONG = (
 )
 
 HARD: dict[str, str] = {
+    "a sentence": "The second half is better than the first, but not by much.",
+    "a question": "Which of the two trains leaves for the coast before noon?",
+    "news": "The council of the harbour town voted on Tuesday to repair the old bridge before winter.",
     "short": "ok",
     "one letter": "a",
-    "a sentence": "The second half is better than the first, but not by much.",
     "capitals": "NOT A SINGLE WORD OF THIS IS TRUE",
     "empty": "",
     "only spaces": "   ",

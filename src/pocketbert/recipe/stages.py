@@ -91,9 +91,16 @@ class PruneStage(Section):
 
     data: Data | None = Field(None, description="the recipe's data when absent")
     layers: Share | None = Field(None, description="share of the layers that stays")
-    heads: Share | None = Field(None, description="share of the attention heads of each layer that stays")
-    feed_forward: Share | None = Field(None, description="share of the feed-forward neurons of each layer that stays")
-    hidden: Share | None = Field(None, description="share of the hidden width that stays")
+    heads: Share | None = Field(
+        None,
+        description="share of the attention heads that stays; they go with the hidden width: only beside hidden",
+    )
+    feed_forward: Share | None = Field(
+        None, description="share of the feed-forward neurons of each layer that stays, in multiples of 8"
+    )
+    hidden: Share | None = Field(
+        None, description="share of the hidden width that stays, in whole attention heads, which go with it"
+    )
     target: Target | None = Field(None, description="search the sizes instead of naming shares")
     importance_rows: int = Field(512, gt=0, description="training rows that the importance is measured on")
     recover: Training = Training(epochs=3)

@@ -1,130 +1,146 @@
-"""An ONNX file in int8: embeddings by rows, matrix products by their calibrated ranges, everything else as it was."""
+"""int8 files for ONNX Runtime: products of matrices in int8, embedding tables as bytes, everything else in fp32."""
 
 import logging
-import re
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
-from pocketbert.shrink.calibration import Batch
+from pocketbert.engines.base import Inputs
+from pocketbert.engines.description import Description
+from pocketbert.export.onnx import describe_onnx
+from pocketbert.shrink.layers import LOOKUP, PRODUCTS, weighted_nodes
 
-PRODUCTS = ("MatMul", "Gemm")
-"""Operators whose int8 kernels are fast; products of two activations (attention) stay as they are."""
-
-_LAYER = re.compile(r"\.layers?\.(\d+)\b|\.albert_layers\.(\d+)\b")
+_SMALLEST_TABLE = 4096
+"""Values from which on a table is worth the operators that make its rows numbers again."""
 
 
-def shrink_embeddings(source: Path, path: Path) -> None:
-    """Store embedding tables as int8 with a scale a row; a row is widened again when it is looked up.
+def write_int8_onnx(
+    source: Path, description: Description, batches: Sequence[Inputs], path: Path, higher: Collection[str] = ()
+) -> None:
+    """Make a static int8 file: ranges of activations are measured beforehand, so batch-mates change nothing.
+
+    Weights are signed, with a scale for each output, and activations unsigned: the only pair that every processor of
+    the project multiplies fast. Products give fp32, for what follows them (additions, normalisation, GELU, attention)
+    is fp32.
 
     Args:
         source: the fp32 file.
-        path: the file to write.
+        description: of the int8 file.
+        batches: the texts that ranges are measured on; without padding, whose values nobody reads.
+        path: the file to write; its folder exists.
+        higher: names of nodes that stay in fp32; not all of them.
     """
-    model = onnx.load(source)
-    tables = {each.name: each for each in model.graph.initializer}
-    nodes: list[NodeProto] = []
-    for node in model.graph.node:
-        table = tables.get(node.input[0]) if node.op_type == "Gather" else None
-        if table is None or table.data_type != onnx.TensorProto.FLOAT or len(table.dims) != 2:
-            nodes.append(node)
-            continue
-        quantized, scales = _by_rows(numpy_helper.to_array(table))
-        rows, factors = f"{table.name}_int8", f"{table.name}_scale"
-        if rows not in tables:
-            for name, values in ((rows, quantized), (factors, scales)):
-                tables[name] = numpy_helper.from_array(values, name)
-                model.graph.initializer.append(tables[name])
-        nodes += _look_up(node, rows, factors)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    _drop_unused(model)
-    onnx.save(model, path)
+    nodes = [node for node, _ in weighted_nodes(onnx.load(source).graph) if node.name not in higher]
+    with _quietly(), tempfile.TemporaryDirectory() as folder:
+        quantize_static(
+            source,
+            Path(folder) / path.name,
+            _Reader(batches),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(PRODUCTS),
+            nodes_to_quantize=[node.name for node in nodes if node.op_type in PRODUCTS],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            activation_type=QuantType.QUInt8,
+            extra_options={
+                "MatMulConstBOnly": True,
+                "QDQKeepRemovableActivations": True,
+                "OpTypesToExcludeOutputQuantization": list(PRODUCTS),
+            },
+        )
+        _finish(Path(folder) / path.name, description, path, {node.name for node in nodes})
 
 
-def quantize_products(source: Path, path: Path, batches: Sequence[Batch], keep: Collection[str] = ()) -> None:
-    """Static int8 for ONNX Runtime: weights by channel, activations by the ranges of the calibration rows.
-
-    The outputs of products stay fp32: only what enters a product is rounded. Weights are signed and activations are
-    not, the pair that x86 and ARM multiply fastest.
+def write_int8_dynamic(source: Path, description: Description, path: Path) -> None:
+    """Make a dynamic int8 file: ranges are those of each batch as it comes, so that batch-mates change an answer.
 
     Args:
-        source: the file, in fp32.
-        path: the file to write.
-        batches: calibration rows.
-        keep: names of nodes that stay in fp32.
+        source: the fp32 file.
+        description: of the int8 file.
+        path: the file to write; its folder exists.
     """
-    logging.getLogger().setLevel(logging.ERROR)
-    quantize_static(
-        str(source),
-        str(path),
-        _Reader(batches),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(PRODUCTS),
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        activation_type=QuantType.QUInt8,
-        nodes_to_exclude=list(keep),
-        extra_options={
-            "MatMulConstBOnly": True,
-            "QDQKeepRemovableActivations": True,
-            "OpTypesToExcludeOutputQuantization": list(PRODUCTS),
-        },
-    )
-
-
-def products_by_layer(path: Path) -> dict[str, list[str]]:
-    """Names of the nodes that can be int8, by the layer they belong to: ``layer 0``, …, ``head``.
-
-    Args:
-        path: an ONNX file that the exporter wrote.
-    """
-    model = onnx.load(path, load_external_data=False)
-    constant = {each.name for each in model.graph.initializer}
-    found: dict[str, list[str]] = {}
-    for node in model.graph.node:
-        if node.op_type in PRODUCTS and node.input[1] in constant:
-            layer = _LAYER.search(node.name)
-            name = f"layer {layer[1] or layer[2]}" if layer else "head"
-            found.setdefault(name, []).append(node.name)
-    return found
+    nodes = {node.name for node, _ in weighted_nodes(onnx.load(source).graph)}
+    with _quietly(), tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / path.name
+        products = ["MatMul", "Gemm"]  # a convolution would become an operator that browsers lack
+        quantize_dynamic(source, made, op_types_to_quantize=products, per_channel=True, weight_type=QuantType.QInt8)
+        _finish(made, description, path, nodes)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Calibration rows as the library asks for them."""
+    """Hands batches out one by one, as the library asks for them."""
 
-    def __init__(self, batches: Sequence[Batch]) -> None:
-        self._batches: Iterator[Batch] = iter(batches)
+    def __init__(self, batches: Sequence[Inputs]) -> None:
+        self._rest: Iterator[Inputs] = iter(batches)
 
-    def get_next(self) -> Batch | None:
-        return next(self._batches, None)
-
-
-def _by_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(rows, width) → int8 of the same shape, and a scale a row, (rows, 1)."""
-    scales = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12) / 127
-    return np.round(table / scales).astype(np.int8), scales.astype(np.float32)
+    def get_next(self) -> Any:
+        return next(self._rest, None)
 
 
-def _look_up(node: NodeProto, rows: str, factors: str) -> list[NodeProto]:
-    ids, made = node.input[1], node.output[0]
+def _finish(made: Path, description: Description, path: Path, nodes: Collection[str]) -> None:
+    """Shrink the tables, drop the notes on shapes that the library made, and write the file with its description."""
+    model = onnx.load(made)
+    _shrink_tables(model.graph, nodes)
+    del model.graph.value_info[:]
+    onnx.save(model, path)
+    describe_onnx(path, description)
+
+
+def _shrink_tables(graph: onnx.GraphProto, nodes: Collection[str]) -> None:
+    """Keep the tables of lookups as int8 with a scale for each row.
+
+    The library would give a whole table one scale, and so lose rows of small values. Only rows that are looked up
+    become fp32 again.
+    """
+    for node, table in list(weighted_nodes(graph)):
+        if node.op_type != LOOKUP or node.name not in nodes or np.prod(table.dims) < _SMALLEST_TABLE:
+            continue
+        values = onnx.numpy_helper.to_array(table)  # (rows, width)
+        scales = np.maximum(np.abs(values).max(axis=1, keepdims=True) / 127, np.finfo(np.float32).tiny)
+        parts = {"int8": np.round(values / scales).astype(np.int8), "scale": scales.astype(np.float32)}
+        for suffix, part in parts.items():
+            if f"{table.name}.{suffix}" not in {each.name for each in graph.initializer}:
+                graph.initializer.append(onnx.numpy_helper.from_array(part, f"{table.name}.{suffix}"))
+        _replace(graph, node, _lookup(node, table.name))
+    _drop_unused(graph)
+
+
+def _lookup(node: onnx.NodeProto, table: str) -> list[onnx.NodeProto]:
+    """The nodes that take the place of a lookup: row × scale of the row."""
+    make, name, ids = onnx.helper.make_node, node.name, node.input[1]
     return [
-        helper.make_node("Gather", [rows, ids], [f"{made}_int8"], name=node.name, axis=0),
-        helper.make_node(
-            "Cast", [f"{made}_int8"], [f"{made}_wide"], name=f"{node.name}_cast", to=onnx.TensorProto.FLOAT
-        ),
-        helper.make_node("Gather", [factors, ids], [f"{made}_scale"], name=f"{node.name}_scale", axis=0),
-        helper.make_node("Mul", [f"{made}_wide", f"{made}_scale"], [made], name=f"{node.name}_widen"),
+        make(LOOKUP, [f"{table}.int8", ids], [f"{name}.row"], f"{name}.row"),
+        make("Cast", [f"{name}.row"], [f"{name}.values"], f"{name}.values", to=onnx.TensorProto.FLOAT),
+        make(LOOKUP, [f"{table}.scale", ids], [f"{name}.scale"], f"{name}.scale"),
+        make("Mul", [f"{name}.values", f"{name}.scale"], [node.output[0]], name),
     ]
 
 
-def _drop_unused(model: ModelProto) -> None:
-    used = {name for node in model.graph.node for name in node.input}
-    kept = [each for each in model.graph.initializer if each.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+def _replace(graph: onnx.GraphProto, node: onnx.NodeProto, others: Sequence[onnx.NodeProto]) -> None:
+    place = next(number for number, each in enumerate(graph.node) if each.name == node.name)
+    del graph.node[place]
+    for other in reversed(others):
+        graph.node.insert(place, other)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    used = {name for node in graph.node for name in node.input}
+    for each in [each for each in graph.initializer if each.name not in used]:
+        graph.initializer.remove(each)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """The library speaks through the root logger, of steps that are taken care of here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -4,6 +4,7 @@ from rich.table import Table
 
 from pocketbert.measure.results import Frontier, Result, Shape, Speed, Spread
 from pocketbert.measure.wording import count, describe_spread, file_size, percent, score, times
+from pocketbert.recipe import Target
 
 UNPRUNED, PRUNED = "unpruned", "pruned"
 """Names of both models in the speed of an outcome."""
@@ -51,6 +52,13 @@ def describe_speed(speed: Speed) -> str:
     """Whether the pruned model measured faster, in one sentence: ``not faster in batches of 32: 0.98 × (…); …``."""
     batches = _verdict(f"in batches of {speed.batch_size}", speed.throughput_ratio[PRUNED])
     return f"{batches}; {_verdict('one text at a time', speed.latency_ratio[PRUNED])}"
+
+
+def describe_shortfall(outcome: Outcome, target: Target | None) -> list[str]:
+    """A sentence if the whole recovery ended below the score that a short one had reached; else nothing."""
+    if target is None or target.kept is None or outcome.kept is None or outcome.kept >= target.kept:
+        return []
+    return [f"kept {percent(outcome.kept)} after recovery, less than the {percent(target.kept)} asked for"]
 
 
 def outcome_table(outcome: Outcome) -> Table:

@@ -1,6 +1,7 @@
 """Prune a model: take out what matters least, and let the unpruned model teach the rest again."""
 
 import copy
+import dataclasses
 import json
 import shutil
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pocketbert.distill.learning import TASK_LOSSES, check_losses, evaluator, le
 from pocketbert.distill.rows import TaskRows, check_purpose, encode_role, fingerprints, read_rows, training_inputs
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.trainer import Evaluator
-from pocketbert.errors import PocketBertError
+from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.files import hash_text, write_atomically
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.measure.results import Frontier, Shape, Speed
@@ -32,6 +33,7 @@ from pocketbert.shrink.outcome import (
     UNPRUNED,
     Outcome,
     Weighed,
+    describe_shortfall,
     describe_speed,
     frontier_table,
     outcome_table,
@@ -150,11 +152,12 @@ def _prune(work: _Work) -> tuple[PreTrainedModel, Manifest]:
     metrics |= _recover(work, small, losses, work.options.recover, work.stage, "prune")
     outcome = _measure(work, small, picks, importance, (before, cut, metrics["best_score"]))
     metrics["pruning"] = outcome.model_dump(mode="json")
-    notes = [f"{work.anatomy.shape} → {picks.shape}", describe_speed(outcome.speed)]
     work.console.print(outcome_table(outcome))
-    work.console.print(f"prune: {notes[-1]}", highlight=False)
+    findings = [describe_speed(outcome.speed), *describe_shortfall(outcome, work.options.target)]
+    for finding in findings:
+        work.console.print(f"prune: {finding}", highlight=False)
     resolved = work.options.model_copy(update={"losses": losses}).model_dump(mode="json")
-    notes = [*work.rows.notes, *notes]
+    notes = [*work.rows.notes, f"{work.anatomy.shape} → {picks.shape}", *findings]
     return small, Manifest(stage="prune", key=work.stage.key, notes=notes, metrics=metrics, options=resolved)
 
 
@@ -199,6 +202,11 @@ def _choose(work: _Work, frontier: Frontier, importance: Importance, before: flo
     """The frontier with the chosen shape; shapes that were tried before a kill are not tried again."""
     kept = work.options.target.kept if work.options.target else None
     if kept is not None:
+        if before <= 0:
+            raise ModelError(
+                f"{work.anatomy.source}: scores {before:.4f} on the validation rows; a share of that says nothing: "
+                "name shares that stay, or another target"
+            )
         frontier = choose_by_score(frontier, kept * before, lambda shape: _try(work, importance, shape))
     work.console.print(frontier_table(frontier))
     return frontier
@@ -209,9 +217,12 @@ def _try(work: _Work, importance: Importance, shape: Shape) -> float:
     folder = work.stage.work / "tries" / f"{shape.layers}-{shape.hidden}-{shape.feed_forward}"
     result = folder / "score.json"
     if not result.is_file():
+        work.console.print(f"prune: trying {shape}", highlight=False)
         small = _cut(work, choose_parts(importance, work.anatomy, shape))
-        stage = StageFolder(folder, work.stage.key)
-        summary = _recover(work, small, _settle(work, small), _shorten(work.options.recover), stage, f"trying {shape}")
+        stage, options = StageFolder(folder, work.stage.key), _shorten(work.options.recover)
+        # What the rows are like is told once, by the recovery that counts.
+        untold = dataclasses.replace(work, rows=dataclasses.replace(work.rows, notes=[]))
+        summary = _recover(untold, small, _settle(work, small), options, stage, "trying")
         with ranks.main_first():
             if ranks.is_main():
                 write_atomically(result, json.dumps(summary["best_score"]))

@@ -144,7 +144,7 @@ class Page {
   cuts(inputs) {
     const cut = inputs.filter(({ ids, all }) => all > ids.length);
     return cut.map(({ ids, all }) =>
-      element("p", { className: "notice" }, `Only the first ${ids.length} of ${all} tokens were read; the model takes no more.`),
+      element("p", { className: "notice" }, `${ids.length} of ${all} tokens were read; what is longer is cut, as in training.`),
     );
   }
 
@@ -169,8 +169,8 @@ class Page {
 }
 
 function explain(error) {
-  const missing = error instanceof TypeError && !navigator.onLine;
-  return missing ? "This file was not loaded before, and there is no network now." : `It did not work: ${error.message ?? error}`;
+  if (error.name !== "ModelFileNotFoundError") return `It did not work: ${error.message ?? error}`;
+  return "This file was not loaded before, and the server cannot be reached or does not have it.";
 }
 
 async function open() {

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import graphs
+import browser_graphs
 from transformers import AutoTokenizer
 
 import tiny
-from pocketbert.export.browser import Card, Golden, write_browser
+from pocketbert.export.browser import BrowserPage, Golden, write_browser
 
 MAX_LENGTH = 24
 TEXTS = [
@@ -73,7 +73,7 @@ def make_graph(task, tokenizer, shift=0.0):
     width = (
         len(labels) if labels else {"regression": 1, "question_answering": 2, "masked_lm": len(tokenizer)}.get(task, 6)
     )
-    return graphs.Graph(task, len(tokenizer), width, "token_type_ids" in tokenizer.model_input_names, shift)
+    return browser_graphs.Graph(task, len(tokenizer), width, "token_type_ids" in tokenizer.model_input_names, shift)
 
 
 def make_golden(task, tokenizer, graph):
@@ -107,10 +107,10 @@ def write_folder(folder: Path, task: str, packages: Path, **changes: Any) -> Pat
     wrong.rows = wrong.rows[:, ::-1].copy() if wrong.rows.shape[1] > 1 else -wrong.rows
     files = {"fp32": right, "int8": near, "fp16": wrong}
     paths = {name: graph.write(source / f"{name}.onnx") for name, graph in files.items()}
-    card = Card(f"A {task}", task, LABELS[task], MAX_LENGTH, task in PAIRS)
+    page = BrowserPage(f"A {task}", task, LABELS[task], MAX_LENGTH, task in PAIRS)
     given = {
         "files": paths,
-        "card": card,
+        "page": page,
         "golden": make_golden(task, tokenizer, right),
         "model_dir": source,
         "packages": packages,
