@@ -130,6 +130,7 @@ def _check_file(folder: Path, exported: ExportedFile, golden: Golden) -> FileChe
     check.problems += _changed(folder, exported.files)
     try:
         engine = open_file(folder / exported.path)
+        check.parity = measure_parity(engine, golden)  # some damage shows only when a file runs
     except NotInstalled as error:
         check.skipped = str(error)
         return check
@@ -142,7 +143,6 @@ def _check_file(folder: Path, exported: ExportedFile, golden: Golden) -> FileChe
         for name in Description.model_fields
         if getattr(says, name) != getattr(said, name)
     ]
-    check.parity = measure_parity(engine, golden)
     check.problems += check_parity(check.parity, Limits.model_validate(exported.limits), said.precision)
     return check
 

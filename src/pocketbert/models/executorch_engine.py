@@ -2,9 +2,9 @@
 
 import io
 import warnings
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -49,16 +49,12 @@ class ExecuTorchEngine:
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         self._path = path
-        self._methods: dict[int, Any] = {}
-        try:
-            with redirect_stderr(io.StringIO()):  # which it writes notes on the machine to
-                _unsafe_reset_threadpool(threads or granted_cores())
-                self._program = Runtime.get().load_program(path)
-                names = self._program.method_names
-                facts = [name for name in names if name.startswith(PREFIX)]
-                said = {name: self._program.load_method(name).execute([])[0] for name in facts}
-        except RuntimeError as error:
-            raise ModelError(f"{path}: ExecuTorch cannot load it: {error}; export it again") from None
+        with _reported(path):
+            _unsafe_reset_threadpool(threads or granted_cores())
+            self._program = Runtime.get().load_program(path)
+            names = self._program.method_names
+            facts = [name for name in names if name.startswith(PREFIX)]
+            said = {name: self._program.load_method(name).execute([])[0] for name in facts}
         self.description = Description.from_metadata(said, str(path))
         self.lengths = sorted(int(name.removeprefix(METHOD)) for name in names if name.startswith(METHOD))
         taken = self._program.metadata(f"{METHOD}{self.lengths[0]}").num_inputs()
@@ -69,6 +65,7 @@ class ExecuTorchEngine:
 
         Raises:
             DataError: a text is longer than the longest method takes.
+            ModelError: the file is damaged where its head does not show it.
         """
         rows = range(len(inputs["input_ids"]))
         return np.stack([self._run_row({name: array[row] for name, array in inputs.items()}) for row in rows])
@@ -78,7 +75,9 @@ class ExecuTorchEngine:
         tokens = int(np.flatnonzero(row["attention_mask"])[-1]) + 1  # without the padding of its batch
         length = self._length_for(tokens)
         feed = [self._fit(row[name][:tokens], length, name) for name in INPUTS if name in self.inputs]
-        outputs = self._method(length).execute(feed)
+        with _reported(self._path):
+            # Loaded when it is first wanted, and kept: each has a copy of the weights, arranged for its kernels.
+            outputs = self._program.load_method(f"{METHOD}{length}").execute(feed)
         names = ["start_logits", "end_logits"] if len(outputs) > 1 else ["logits"]
         logits: Logits = arrange_outputs(dict(zip(names, outputs, strict=True)))[0]
         if logits.ndim == 1:
@@ -96,12 +95,16 @@ class ExecuTorchEngine:
                 return length
         raise DataError(f"{self._path}: takes at most {self.lengths[-1]} tokens, a text has {tokens}; cut it")
 
-    def _method(self, length: int) -> Any:
-        """A method, loaded when it is first wanted: each keeps a copy of the weights, arranged for its kernels."""
-        if length not in self._methods:
-            try:
-                with redirect_stderr(io.StringIO()):
-                    self._methods[length] = self._program.load_method(f"{METHOD}{length}")
-            except RuntimeError as error:
-                raise ModelError(f"{self._path}: ExecuTorch cannot load it: {error}; export it again") from None
-        return self._methods[length]
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """The library's complaints as errors of ours; what it writes to standard error beside them goes nowhere.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    except RuntimeError as error:
+        raise ModelError(f"{path}: ExecuTorch cannot run it: {error}; export it again") from None
