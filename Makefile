@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
-BENCHMARKS := results tokenise objectives
+BENCHMARKS := results tokenise objectives chain engines
 
 .PHONY: install demo test lint bench clean
 
@@ -26,7 +26,7 @@ $(BIN)/python:
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check $(PIP) \
 		$(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt '$(TORCH)'
-	$(BIN)/python -m pip install --disable-pip-version-check $(PIP) -c constraints.txt -e '.[train,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check $(PIP) -c constraints.txt -e '.[train,openvino,dev]'
 	touch $@
 
 demo: install

@@ -25,6 +25,12 @@ SECTIONS: dict[str, type[Section]] = {
     "distill": recipe.DistillStage,
     "losses": recipe.Losses,
     "masking": recipe.Masking,
+    "prune": recipe.PruneStage,
+    "target": recipe.Target,
+    "trim": recipe.TrimStage,
+    "quantize": recipe.QuantizeStage,
+    "export": recipe.ExportStage,
+    "limits": recipe.Limits,
     "gates": recipe.Gates,
 }
 UNWRITTEN = {recipe.Section, recipe.Stage}
@@ -70,6 +76,8 @@ def test_defaults_are_the_real_ones(heading):
             assert shown == "–", name
         elif isinstance(field.default, Section):
             assert shown == "its defaults", name
+        elif isinstance(field.default, list):
+            assert shown.split(", ") == [str(each) for each in field.default], name
         elif isinstance(field.default, bool):
             assert shown == str(field.default).lower(), name
         elif isinstance(field.default, int | float):

@@ -1,5 +1,8 @@
 import os
 
+import pytest
+
+from pocketbert import machine
 from pocketbert.machine import cgroup_folders, cpu_limits, describe_machine, memory_limits
 
 
@@ -47,3 +50,24 @@ def test_no_quota_is_no_limit(tmp_path):
 
 def test_a_system_without_control_groups_has_no_limits(tmp_path):
     assert list(cgroup_folders(tmp_path / "none", tmp_path / "absent")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("flags\t\t: fpu avx2 avx512_vnni", True),
+        ("flags\t\t: fpu avx2 avx512f", False),
+        ("Features\t: fp asimd asimddp", True),
+        ("Features\t: fp asimd", False),
+        ("model name\t: unknown", True),
+    ],
+)
+def test_instructions_for_int8_are_found(tmp_path, monkeypatch, line, expected):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n", encoding="utf-8")
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
+    assert machine.multiplies_int8() is expected
+
+
+def test_a_system_that_does_not_tell_is_taken_to_have_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "nothing")
+    assert machine.multiplies_int8()

@@ -7,6 +7,7 @@ from pocketbert.errors import PocketBertError
 from pocketbert.recipe import (
     Data,
     DistillStage,
+    ExportStage,
     FinetuneStage,
     Gates,
     Masking,
@@ -218,3 +219,10 @@ def test_values_out_of_range_are_refused(section, values):
 def test_a_lesson_is_of_rows_or_of_text(stage, message):
     with pytest.raises(ValueError, match=message):
         DistillStage.model_validate(stage)
+
+
+def test_an_export_for_the_browser_names_its_packages():
+    options = {"formats": ["onnx", "browser"]}
+    with pytest.raises(PocketBertError, match="needs packages, a folder node_modules made by `npm install"):
+        parse_section(ExportStage, options, "recipe.yaml")
+    assert ExportStage(**options, packages="./node_modules").packages == "./node_modules"

@@ -1,24 +1,29 @@
 """The command line: one thin command per verb. It parses, calls, prints; what it calls is in ``pipeline``."""
 
 import errno
-import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel
-from rich.console import Console
 from rich.table import Table
 
 from pocketbert import quiet
-from pocketbert.distill import ranks
 from pocketbert.errors import GateBreach, PocketBertError
-from pocketbert.files import write_atomically
 from pocketbert.flags import Group, with_flags
-from pocketbert.recipe import Data, DistillStage, FinetuneStage, PretrainStage, Student, load_recipe
+from pocketbert.recipe import (
+    Data,
+    DistillStage,
+    ExportStage,
+    FinetuneStage,
+    PretrainStage,
+    PruneStage,
+    QuantizeStage,
+    Student,
+    TrimStage,
+    load_recipe,
+)
+from pocketbert.terminal import Json, Model, Output, console, end, folder_to_make, out, say, show_manifest, write
 
-WIDTH = 100
-"""Columns where no terminal says how many there are."""
 TRAIN = ("accelerate", "huggingface_hub", "safetensors", "torch", "transformers")
 """What the extra `train` brings and every verb needs."""
 
@@ -32,34 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-console = Console(stderr=True, quiet=not ranks.is_main())
-out = Console(quiet=not ranks.is_main(), width=None if sys.stdout.isatty() else WIDTH)
-
-
-def _file_to_write(path: Path | None) -> Path | None:
-    """Refuse what no result can be written to, before there is one."""
-    if path is not None:
-        if path.is_dir():
-            raise PocketBertError(f"{path}: a folder; name a file for the result")
-        _folder_to_make(path.parent)
-    return path
-
-
-def _folder_to_make(path: Path) -> Path:
-    """Refuse what cannot become a folder, before anything is put into it."""
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise PocketBertError(f"{there}: a file, where a folder is needed; name another place")
-    return path
-
-
-Json = Annotated[
-    Path | None,
-    typer.Option("--json", help="also write the result to this file", metavar="FILE", callback=_file_to_write),
-]
-Output = Annotated[
-    Path, typer.Option("--output", help="the model directory to make", metavar="DIR", callback=_folder_to_make)
-]
 
 
 @app.command()
@@ -78,15 +55,15 @@ def run(
     from pocketbert.measure.card import render_card
 
     loaded = load_recipe(recipe, overrides)
-    folder = _folder_to_make(Path(loaded.output or f"runs/{loaded.name}"))
+    folder = folder_to_make(Path(loaded.output or f"runs/{loaded.name}"))
     try:
         report = pipeline.run(loaded, console=console)
     except GateBreach as breach:
         render_card(breach.report, out, folder)
-        _write(json, breach.report)
+        write(json, breach.report)
         raise
     render_card(report, out, folder)
-    _write(json, report)
+    write(json, report)
 
 
 @app.command()
@@ -98,7 +75,7 @@ def pretrain(output: Output, sections: dict[str, Any], json: Json = None) -> Non
     """
     from pocketbert import pipeline
 
-    _show_manifest(output, pipeline.pretrain(sections["options"], output, console=console), json)
+    show_manifest(output, pipeline.pretrain(sections["options"], output, console=console), json)
 
 
 @app.command()
@@ -116,7 +93,7 @@ def finetune(
     from pocketbert import pipeline
 
     made = pipeline.finetune(sections["options"], model, output, sections["data"], console=console)
-    _show_manifest(output, made, json)
+    show_manifest(output, made, json)
 
 
 @app.command()
@@ -145,7 +122,80 @@ def distill(
     made = pipeline.distill(
         sections["options"], teacher, sections["student"], output, sections["data"], console=console
     )
-    _show_manifest(output, made, json)
+    show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(PruneStage, "options"), Group(Data, "data", optional="task"))
+def prune(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
+    """Take out the layers, heads, neurons or width that matter least, and let the model teach what is left.
+
+    Example: pocketbert prune student --target-bytes 10MB --task classification --train train.csv --output pruned
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.prune(sections["options"], model, output, sections["data"], console=console)
+    show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(TrimStage, "options"), Group(Data, "data", optional="task"))
+def trim(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
+    """Cut the vocabulary to the pieces that your text needs.
+
+    Example: pocketbert trim pruned --task classification --train train.csv --output trimmed
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.trim(sections["options"], model, output, sections["data"], console=console)
+    show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(QuantizeStage, "options"), Group(Data, "data", optional="task"))
+def quantize(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
+    """Make int8 files of a model, calibrated on your texts, that keep its score.
+
+    Example: pocketbert quantize trimmed --task classification --train train.csv --output small
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.quantize(sections["options"], model, output, sections["data"], console=console)
+    show_manifest(output, made, json)
+
+
+@app.command()
+@with_flags(Group(ExportStage, "options"), Group(Data, "data", optional="task", without=("max_length",)))
+def export(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
+    """Write the files that engines run, each held against the model it was made from.
+
+    Example: pocketbert export small --formats openvino --precisions int8 --output pocket
+    """
+    from pocketbert import pipeline
+
+    made = pipeline.export(sections["options"], model, output, sections["data"], console=console)
+    show_manifest(output, made, json)
+
+
+@app.command()
+def verify(
+    model: Annotated[Path, typer.Argument(help="a directory that export made", metavar="DIR")], json: Json = None
+) -> None:
+    """Repeat the gate of export: hashes, what the files say of themselves, and their answers to the golden texts.
+
+    Needs neither torch nor the data; exits with 1 where something is wrong.
+
+    Example: pocketbert verify pocket
+    """
+    from pocketbert.export import verification
+
+    try:
+        found = verification.verify(model, console=out)
+    except GateBreach as breach:
+        write(json, breach.report)
+        raise
+    out.print(f"{model}: {len(found.files)} file(s) answer as they did when they were exported", highlight=False)
+    write(json, found)
 
 
 @app.command()
@@ -173,8 +223,8 @@ def evaluate(
     out.print(
         f"score (mean of *) {result.score:.4f}, 95 % interval {result.interval.low:.4f} to {result.interval.high:.4f}"
     )
-    _say(result.notes)
-    _write(json, result)
+    say(result.notes)
+    write(json, result)
 
 
 @app.command()
@@ -201,8 +251,46 @@ def compare(
         models["without_teacher"] = without_teacher
     result = pipeline.compare(models, sections["data"], name=Path(student).name)
     render_card(Report(name=Path(student).name, tasks=[result.quality], sizes=result.sizes, speed=result.speed), out)
-    _say(result.notes)
-    _write(json, result)
+    say(result.notes)
+    write(json, result)
+
+
+@app.command()
+@with_flags(Group(Data, "data", optional="task", rename={"test": "data"}))
+def bench(
+    models: Annotated[list[str], typer.Argument(help="model directories or exported files", metavar="MODEL…")],
+    sections: dict[str, Any],
+    against: Annotated[str | None, typer.Option(help="what all are compared with", metavar="TEACHER")] = None,
+    lengths: Annotated[list[int] | None, typer.Option(help="tokens of a text; repeat the flag", metavar="N")] = None,
+    batch_sizes: Annotated[
+        list[int] | None, typer.Option(help="texts of a call; 1, 8 and 32 when absent", metavar="N")
+    ] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(help="of the engines; one, and all, when absent", metavar="N")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="about how long to time")] = 120.0,
+    json: Json = None,
+) -> None:
+    """Measure models side by side: latency, throughput, start, memory, bytes and, with data, quality.
+
+    Example: pocketbert bench pocket pocket/openvino/openvino_model_int8.xml --against teacher-reviews
+    """
+    from pocketbert import pipeline
+    from pocketbert.measure.bench_table import render_bench
+
+    result = pipeline.bench(
+        models,
+        against,
+        sections["data"],
+        lengths=lengths,
+        batch_sizes=batch_sizes or (1, 8, 32),
+        threads=threads,
+        seconds=seconds,
+        console=console,
+    )
+    render_bench(result, out)
+    say(result.notes)
+    write(json, result)
 
 
 def main() -> None:
@@ -211,11 +299,11 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except PocketBertError as error:
-        _end(error)
+        end(error)
     except OSError as error:
         if error.errno not in NO_PLACE:
             raise
-        _end(
+        end(
             PocketBertError(
                 f"{error.filename or 'a file'}: {error.strerror}; what was finished is kept. Make room "
                 "or name another place, and run the same command again"
@@ -224,34 +312,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in TRAIN:
             raise
-        _end(PocketBertError(f"{error.name} is not installed; pip install 'pocketbert[train]'"))
-
-
-def _end(error: PocketBertError) -> NoReturn:
-    console.print(
-        f"error: {error}", style="red" if console.is_terminal else "", markup=False, highlight=False, soft_wrap=True
-    )
-    sys.exit(error.exit_code)
-
-
-def _show_manifest(output: Path, manifest: Any, json: Path | None) -> None:
-    measured = {name: value for name, value in manifest.metrics.items() if value is not None}
-    width = max(map(len, measured), default=0)
-    out.print(f"{output}: made by {manifest.stage}", highlight=False)
-    for name, value in measured.items():
-        shown = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
-        out.print(f"  {name.replace('_', ' '):<{width}}  {shown}", highlight=False)
-    _write(json, manifest)
-
-
-def _say(notes: list[str]) -> None:
-    for note in notes:
-        console.print(note, highlight=False)
-
-
-def _write(path: Path | None, result: BaseModel) -> None:
-    if path is not None:
-        write_atomically(path, result.model_dump_json(indent=2) + "\n")
+        end(PocketBertError(f"{error.name} is not installed; pip install 'pocketbert[train]'"))
 
 
 if __name__ == "__main__":

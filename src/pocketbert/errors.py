@@ -17,6 +17,10 @@ class ModelError(PocketBertError):
     """A model directory that is refused, and why."""
 
 
+class NotInstalled(ModelError):  # noqa: N818 - nothing is wrong with the model
+    """The library that runs a file is not installed here."""
+
+
 class TrainingError(PocketBertError):
     """A training run that had to stop; the message names the step and the last good checkpoint."""
 

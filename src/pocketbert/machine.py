@@ -15,6 +15,7 @@ LIBRARIES = ("pocketbert", "torch", "transformers", "tokenizers", "numpy")
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _CPUINFO = Path("/proc/cpuinfo")
+_INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
 
 class Machine(BaseModel):
@@ -51,6 +52,16 @@ def describe_machine() -> Machine:
         versions=_versions(),
         gpu=_gpu_name(),
     )
+
+
+def multiplies_int8() -> bool:
+    """Whether the processor has instructions for int8 dot products (VNNI, AMX, NEON); true where it does not tell."""
+    if not _CPUINFO.is_file():
+        return True
+    lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    listed = (line.partition(":") for line in lines)
+    flags = {flag for key, _, value in listed if key.strip() in ("flags", "Features") for flag in value.split()}
+    return not flags or bool(flags & _INT8_FLAGS)
 
 
 def granted_cores() -> int:

@@ -23,11 +23,33 @@ class Parent(BaseModel):
     weights: str = Field(description="SHA-256 of its weights, configuration and tokenizer")
 
 
+class ExportedFile(BaseModel):
+    """A file for an engine, and what was found when it was held against the model it was made from.
+
+    Attributes:
+        path: of what the engine opens, from the model directory.
+        engine: that it was checked with.
+        files: SHA-256 of it and of what belongs to it, by path.
+        bytes: of these files together.
+        description: what the file says about itself.
+        limits: that it has to hold.
+        parity: what was measured.
+    """
+
+    path: str
+    engine: str
+    files: dict[str, str]
+    bytes: int
+    description: dict[str, Any]
+    limits: dict[str, Any]
+    parity: dict[str, Any]
+
+
 class Manifest(BaseModel):
     """Where a model directory came from.
 
     Attributes:
-        stage: what made it: ``pretrain``, ``finetune`` or ``distill``.
+        stage: what made it: the name of its stage.
         key: hash of everything that went in; the same key again means nothing has to be done.
         parents: the models it was made from.
         options: the stage's options, resolved.
@@ -35,6 +57,8 @@ class Manifest(BaseModel):
         tokenizer: SHA-256 of ``tokenizer.json``.
         metrics: what was measured while it was made.
         notes: what a person should know, such as guessed columns and skipped rows.
+        exports: files for engines.
+        files: SHA-256 of what every engine needs beside them, by path: configuration, tokenizer, golden answers.
         machine: where it was made.
         version: of PocketBERT.
         created: UTC.
@@ -48,6 +72,8 @@ class Manifest(BaseModel):
     tokenizer: str = ""
     metrics: dict[str, Any] = {}
     notes: list[str] = []
+    exports: list[ExportedFile] = []
+    files: dict[str, str] = {}
     machine: Machine = Field(default_factory=describe_machine)
     version: str = Field(default_factory=lambda: importlib.metadata.version("pocketbert"))
     created: str = Field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))

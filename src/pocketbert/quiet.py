@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 
 from pocketbert.machine import granted_cores
@@ -9,7 +10,11 @@ from pocketbert.machine import granted_cores
 # Read when the libraries are imported, so they have to stand before that.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+# OpenVINO and NNCF would report each conversion; without this package they cannot, and need nothing else of it.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+# OpenVINO and NNCF report each import and conversion to a server by this package; where it cannot be had they do not.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 # Threads that spin while they wait for each other lose most of their time where another program wants a core too:
 # a training step on two busy cores ran up to eight times slower (docs/lab-notes.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -17,6 +22,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 # A container may be granted fewer cores than the machine has; torch would start a thread for each of those.
 os.environ.setdefault("OMP_NUM_THREADS", str(granted_cores()))
+
+# What comes with ExecuTorch warns, when it is imported, of kernels for GPUs that are not here.
+for _name in ("torchao", "torch.utils._pytree"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 def quieten() -> None:

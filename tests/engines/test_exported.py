@@ -8,7 +8,9 @@ from pocketbert.engines.exported import files_of, is_exported, model_folder, ope
 from pocketbert.errors import ModelError
 
 
-@pytest.mark.parametrize("reference", ["student/onnx/model.onnx", "student/openvino/openvino_model.xml"])
+@pytest.mark.parametrize(
+    "reference", ["student/onnx/model.onnx", "student/openvino/openvino_model.xml", "student/mobile/model.pte"]
+)
 def test_a_file_is_known_by_its_suffix(reference):
     assert is_exported(reference)
 
@@ -30,6 +32,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path, name):
         open_file(tmp_path / name)
 
 
+def test_a_file_that_no_engine_runs_is_refused(tmp_path):
+    (tmp_path / "model.bin").touch()
+    with pytest.raises(
+        ModelError, match=r"model\.bin: no engine runs such a file; those that do end in \.onnx, \.xml, \.pte"
+    ):
+        open_file(tmp_path / "model.bin")
+
+
 def test_weights_that_are_not_there_are_named(tmp_path):
     (tmp_path / "openvino_model.xml").write_text("<net/>")
     with pytest.raises(ModelError, match=r"openvino_model\.bin: no such file"):
@@ -44,7 +54,7 @@ def test_an_engine_that_is_not_installed_is_named_with_its_extra(tmp_path, monke
     (tmp_path / "m.bin").write_bytes(b"")
     monkeypatch.delitem(sys.modules, f"pocketbert.engines.{library}", raising=False)
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ModelError, match=rf"{name}: needs {library}; pip install 'pocketbert\[{extra}\]'"):
+    with pytest.raises(ModelError, match=rf"{name}: needs {library}; pip install {library}"):
         open_file(tmp_path / name)
 
 

@@ -9,7 +9,7 @@ from transformers import AutoModel, BertModel
 
 import tiny
 from pocketbert.errors import ModelError
-from pocketbert.models.loading import check_length, load_model, load_tokenizer, max_positions
+from pocketbert.models.loading import check_length, load_as_saved, load_model, load_tokenizer, max_positions
 
 HEADS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering")
 
@@ -45,6 +45,31 @@ def test_half_precision_weights_become_fp32(tmp_path, bert):
         shutil.copy(bert / name, tmp_path / "half")
     loaded = load_model(str(tmp_path / "half"), "SequenceClassification", need_head=False)
     assert loaded.model.dtype == torch.float32
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_model_is_loaded_as_it_was_saved(tmp_path, head):
+    folder = tiny.make_checkpoint(tmp_path / "model", "bert", head)
+    saved = tiny.make_model("bert", head, tiny.make_tokenizer("bert")).bfloat16()
+    saved.save_pretrained(folder)
+    loaded = load_as_saved(str(folder)).model
+    assert type(loaded) is type(saved) and loaded.dtype == torch.bfloat16 and not loaded.training
+    assert all(torch.equal(value, saved.state_dict()[name]) for name, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize(("architectures", "message"), [(None, "names no architecture"), (["MyBert"], "names MyBert")])
+def test_a_model_that_does_not_say_what_it_is_cannot_be_loaded_as_saved(bert, architectures, message):
+    config = json.loads((bert / "config.json").read_text())
+    (bert / "config.json").write_text(json.dumps(config | {"architectures": architectures}))
+    with pytest.raises(ModelError, match=f"config.json {message}.*save_pretrained"):
+        load_as_saved(str(bert))
+
+
+def test_a_model_without_some_of_its_weights_cannot_be_loaded_as_saved(bert):
+    config = json.loads((bert / "config.json").read_text())
+    (bert / "config.json").write_text(json.dumps(config | {"architectures": ["BertForTokenClassification"]}))
+    with pytest.raises(ModelError, match=r"lacks weights of its BertForTokenClassification: classifier\.bias"):
+        load_as_saved(str(bert))
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)

@@ -10,7 +10,7 @@ from rich.table import Table
 from transformers import PreTrainedModel
 
 from pocketbert.data.sources import fingerprint
-from pocketbert.distill.learning import learn_rows
+from pocketbert.distill.learning import TASK_LOSSES, check_losses, learn_rows, settle_losses
 from pocketbert.distill.objective import Objective
 from pocketbert.distill.prediction import masked_lm_loss
 from pocketbert.distill.pretrain import masked_lm_evaluator
@@ -28,8 +28,6 @@ from pocketbert.tasks import make_task
 
 MASKED_LM_LOSSES = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
 """The objective of Sanh et al. 2019."""
-TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5, cosine=1.0)
-"""The best of those that ``benchmarks/objectives.py`` compared: docs/results.md, *Losses for tasks*."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def distill(
 
 def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifest:
     wanted = options.losses or TASK_LOSSES
-    _check_losses(wanted, "task")
+    check_losses(wanted, "task", "distill")
     prints = fingerprints(data)
     stage, parents = _open(options, wanted, lesson, training_inputs(data, prints))
     if stage.done:
@@ -114,7 +112,7 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
 
 def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
     wanted = options.losses or MASKED_LM_LOSSES
-    _check_losses(wanted, "masked_lm")
+    check_losses(wanted, "masked_lm", "distill")
     texts = options.corpus or []
     prints = {"corpus": fingerprint(texts)}
     if options.held_out:
@@ -182,15 +180,8 @@ def _student(
 def _settle_losses(
     wanted: Losses, options: DistillStage, built: BuiltStudent, teacher: LoadedModel, console: Console
 ) -> Losses:
-    """The losses of the run: a default goes without the cosine where there is nothing to compare."""
-    own, theirs = built.model.config.hidden_size, teacher.model.config.hidden_size
-    if not wanted.cosine or own == theirs:
-        return wanted
-    why = f"distill: the cosine loss compares hidden states of one width, but the student has {own} and the teacher "
-    if options.losses is not None:
-        raise PocketBertError(f"{why}{theirs}; set losses.cosine: 0")
-    console.print(f"{why}{theirs}: it is left out", highlight=False)
-    return wanted.model_copy(update={"cosine": 0.0})
+    widths = (built.model.config.hidden_size, teacher.model.config.hidden_size)
+    return settle_losses(wanted, options.losses is not None, widths, "distill", console)
 
 
 def _start(source: str, teacher: LoadedModel, head: str, fields: dict[str, Any]) -> BuiltStudent:
@@ -219,17 +210,6 @@ def _check_same_inputs(student: LoadedModel, teacher: LoadedModel) -> None:
             f"{student.source}: takes {own} positions but its teacher {teacher.source} takes {theirs}; "
             "distil from a teacher with the same limit"
         )
-
-
-def _check_losses(losses: Losses, kind: str) -> None:
-    wrong = losses.masked_lm if kind == "task" else losses.labels
-    if wrong:
-        name, other = ("masked_lm", "labels") if kind == "task" else ("labels", "masked_lm")
-        raise PocketBertError(
-            f"distill: losses.{name} has no meaning here; the true answers weigh in as losses.{other}"
-        )
-    if not any(losses.model_dump().values()):
-        raise PocketBertError("distill: every loss has weight 0; give one of them a weight")
 
 
 def _show_carried(console: Console, carried: list[Carried]) -> None:

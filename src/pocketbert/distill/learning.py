@@ -1,6 +1,6 @@
 """Training a model on a task's rows, with or without a teacher: what fine-tuning and task distillation share."""
 
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -11,7 +11,55 @@ from pocketbert.distill.prediction import predict
 from pocketbert.distill.rows import TaskRows, encode_role, targets
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.trainer import Evaluator, Job, train
+from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Losses, Training
+
+TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5, cosine=1.0)
+"""The best of those that ``benchmarks/objectives.py`` compared: docs/results.md, *Losses for tasks*."""
+
+
+def check_losses(losses: Losses, kind: Literal["task", "masked_lm"], stage: str) -> None:
+    """Refuse losses that the stage cannot compute, and none at all.
+
+    Args:
+        losses: their weights.
+        kind: whether rows of a task or masked text are learnt from.
+        stage: its name, for the message.
+
+    Raises:
+        PocketBertError: a loss has no meaning here, or every weight is zero.
+    """
+    wrong = losses.masked_lm if kind == "task" else losses.labels
+    if wrong:
+        name, other = ("masked_lm", "labels") if kind == "task" else ("labels", "masked_lm")
+        raise PocketBertError(
+            f"{stage}: losses.{name} has no meaning here; the true answers weigh in as losses.{other}"
+        )
+    if not any(losses.model_dump().values()):
+        raise PocketBertError(f"{stage}: every loss has weight 0; give one of them a weight")
+
+
+def settle_losses(wanted: Losses, named: bool, widths: tuple[int, int], stage: str, console: Console) -> Losses:
+    """The losses of the run: a default goes without the cosine where there is nothing to compare.
+
+    Args:
+        wanted: their weights.
+        named: whether the user chose them.
+        widths: of the student's and the teacher's hidden states.
+        stage: its name, for the message.
+        console: told of a loss that is left out.
+
+    Raises:
+        PocketBertError: the user chose a cosine of hidden states of two widths.
+    """
+    own, theirs = widths
+    if not wanted.cosine or own == theirs:
+        return wanted
+    why = f"{stage}: the cosine loss compares hidden states of one width, but the student has {own} and the teacher "
+    if named:
+        raise PocketBertError(f"{why}{theirs}; set losses.cosine: 0")
+    console.print(f"{why}{theirs}: it is left out", highlight=False)
+    return wanted.model_copy(update={"cosine": 0.0})
 
 
 def learn_rows(

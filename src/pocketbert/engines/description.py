@@ -21,6 +21,7 @@ class Description(BaseModel):
         task: what it answers; ``embedding`` beside the tasks of a recipe.
         labels: in the order of the logits; None where there are none.
         max_length: tokens of the longest text it is to be given, special tokens included.
+        pad_token_id: what fills the short rows of a batch.
         precision: of its weights and arithmetic.
         pooling: how an embedding is made of the tokens, inside the file; None for other tasks.
         weights: hash of the weights it was made from.
@@ -31,6 +32,7 @@ class Description(BaseModel):
     task: str
     labels: list[str] | None = None
     max_length: int
+    pad_token_id: int = 0
     precision: Precision = "fp32"
     pooling: Literal["mean", "cls"] | None = None
     weights: str = ""

@@ -1,11 +1,22 @@
 """Which engine runs which file, and what belongs to a file."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from pocketbert.engines.base import Engine
-from pocketbert.errors import ModelError
+from pocketbert.errors import ModelError, NotInstalled
 
-SUFFIXES = (".onnx", ".xml")
+_ENGINES = {
+    ".onnx": ("engines.onnxruntime", "OnnxRuntimeEngine"),
+    ".xml": ("engines.openvino", "OpenVinoEngine"),
+    ".pte": ("models.executorch_engine", "ExecuTorchEngine"),
+}
+"""By the ending of the file: the module of its engine, imported when there is such a file, and the class.
+
+That of ExecuTorch lies with what needs torch, for its library does."""
+
+SUFFIXES = tuple(_ENGINES)
 """Of the files that engines run."""
 
 
@@ -20,7 +31,7 @@ def is_exported(reference: str) -> bool:
         return True
     if path.is_file():
         raise ModelError(
-            f"{reference}: no model; name a model directory, or an exported file: .onnx, or the .xml of OpenVINO"
+            f"{reference}: no model; name a model directory, or an exported file: .onnx, .pte, or the .xml of OpenVINO"
         )
     return False
 
@@ -29,26 +40,25 @@ def open_file(path: Path, threads: int | None = None) -> Engine:
     """Load a file into its engine.
 
     Args:
-        path: ``.onnx`` for ONNX Runtime, ``.xml`` for OpenVINO.
+        path: ``.onnx`` for ONNX Runtime, ``.xml`` for OpenVINO, ``.pte`` for ExecuTorch.
         threads: of one call; all cores that the process was granted when absent.
 
     Raises:
-        ModelError: there is no such file, it is damaged or does not say what it is, or its engine is not installed.
+        ModelError: there is no such file, it is damaged or does not say what it is.
+        NotInstalled: the library of its engine is not there.
     """
+    if path.suffix not in _ENGINES:
+        raise ModelError(f"{path}: no engine runs such a file; those that do end in {', '.join(SUFFIXES)}")
     missing = [part for part in (path, *_companions(path)) if not part.is_file()]
     if missing:
         raise ModelError(f"{missing[0]}: no such file; `pocketbert export` makes it")
+    name, kind = _ENGINES[path.suffix]
     try:
-        if path.suffix == ".onnx":
-            from pocketbert.engines.onnxruntime import OnnxRuntimeEngine
-
-            return OnnxRuntimeEngine(path, threads)
-        from pocketbert.engines.openvino import OpenVinoEngine
-
-        return OpenVinoEngine(path, threads)
+        module: Any = import_module(f"pocketbert.{name}")
     except ModuleNotFoundError as error:
-        extra = "onnx" if path.suffix == ".onnx" else "openvino"
-        raise ModelError(f"{path}: needs {error.name}; pip install 'pocketbert[{extra}]'") from None
+        raise NotInstalled(f"{path}: needs {error.name}; pip install {error.name}") from None
+    engine: Engine = getattr(module, kind)(path, threads)
+    return engine
 
 
 def model_folder(path: Path) -> Path:
@@ -63,6 +73,11 @@ def model_folder(path: Path) -> Path:
             f"{path}: lies in no model directory ({folder} has no config.json); its tokenizer is looked for there"
         )
     return folder
+
+
+def exported_files(folder: Path) -> list[str]:
+    """References of the files of a model directory that are for a server: neither for a phone nor for a browser."""
+    return [str(path) for name in ("onnx/*.onnx", "openvino/*.xml") for path in sorted(folder.glob(name))]
 
 
 def files_of(path: Path) -> list[Path]:

@@ -7,7 +7,10 @@ import onnxruntime
 from pocketbert.engines.base import Inputs, Logits, arrange_outputs
 from pocketbert.engines.description import Description
 from pocketbert.errors import ModelError
-from pocketbert.machine import granted_cores
+from pocketbert.machine import granted_cores, multiplies_int8
+
+_LEFT_OUT = ["SkipLayerNormFusion"]
+"""The library's kernel for an addition and the normalisation after it is slower than the two (docs/lab-notes.md)."""
 
 
 class OnnxRuntimeEngine:
@@ -29,8 +32,13 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 3
         # Otherwise its threads turn for tens of milliseconds after each answer, in the way of whatever runs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        if not multiplies_int8():
+            # Without instructions for int8 its usual kernel adds in 16 bits, which overflow; this one does not.
+            options.add_session_config_entry("session.x64quantprecision", "1")
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_LEFT_OUT
+            )
         except Exception as error:  # the library's exceptions share no base but this
             raise ModelError(f"{path}: ONNX Runtime cannot load it: {_first_line(error)}; export it again") from None
         self.description = Description.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))

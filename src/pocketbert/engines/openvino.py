@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import openvino
+from numpy.typing import NDArray
 
 from pocketbert.engines.base import Inputs, Logits, arrange_outputs
 from pocketbert.engines.description import PREFIX, Description
 from pocketbert.errors import ModelError
 from pocketbert.machine import granted_cores
+
+_BUCKET = 16
+"""Lengths are rounded up to a multiple of this: the library compiles anew for each length, which costs many calls."""
 
 _ARITHMETIC = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
 """In what a file computes where it is not int8: said, for the library's own choice differs between processors."""
@@ -44,9 +49,18 @@ class OpenVinoEngine:
 
     def run(self, inputs: Inputs) -> Logits:
         """Logits of a padded batch; see :class:`~pocketbert.engines.base.Engine`."""
-        feed = {name: array for name, array in inputs.items() if name in self.inputs}
+        tokens = inputs["input_ids"].shape[1]
+        feed = {name: self._lengthen(name, array) for name, array in inputs.items() if name in self.inputs}
         found = self._request.infer(feed)
-        return arrange_outputs({name: found[name] for name in self._outputs})
+        logits = arrange_outputs({name: found[name] for name in self._outputs})
+        return logits[:, :tokens] if logits.ndim > 2 else logits
+
+    def _lengthen(self, name: str, array: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Padding up to the next length that is run: (batch, tokens) → (batch, bucket)."""
+        tokens = array.shape[1]
+        bucket = max(tokens, min(-(-tokens // _BUCKET) * _BUCKET, self.description.max_length))
+        fill = self.description.pad_token_id if name == "input_ids" else 0
+        return np.pad(array, ((0, 0), (0, bucket - tokens)), constant_values=fill)
 
 
 def _metadata(model: openvino.Model) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A torch model as an ONNX file: dynamic batch and length, attention as one operator, nothing outside the standard."""
 
+import ast
 import logging
 import warnings
 from pathlib import Path
@@ -13,6 +14,9 @@ from pocketbert.models.answering import Answering
 
 OPSET = 23
 """The first in which attention is one operator of the standard (and GELU, layer normalisation, since 20 and 17)."""
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where the exporter notes the modules that a node was made in."""
 
 _SHAPE = {0: "batch", 1: "tokens"}
 
@@ -32,6 +36,7 @@ def write_onnx(module: Answering, description: Description, path: Path) -> None:
     program = _export(module)
     program.model.graph.name = "pocketbert"
     program.save(path)
+    _name_nodes(path)
     describe_onnx(path, description)
 
 
@@ -40,6 +45,20 @@ def describe_onnx(path: Path, description: Description) -> None:
     model = onnx.load(path)
     onnx.helper.set_model_props(model, description.to_metadata())
     model.producer_name = "pocketbert"
+    onnx.save(model, path)
+
+
+def _name_nodes(path: Path) -> None:
+    """Name each node by the module it comes from; what else the exporter notes, source lines among it, is dropped."""
+    model = onnx.load(path)
+    for number, node in enumerate(model.graph.node):
+        noted = {each.key: each.value for each in node.metadata_props}
+        modules = [scope for scope in ast.literal_eval(noted.get(_SCOPES, "[]")) if "." in scope]
+        node.name = f"{modules[-1] if modules else 'model'}/{node.op_type}_{number}"
+        del node.metadata_props[:]
+    for part in (model, model.graph, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+    del model.graph.value_info[:]
     onnx.save(model, path)
 
 

@@ -23,3 +23,12 @@ def save_openvino(model: openvino.Model, description: Description, path: Path) -
     for key, value in description.to_metadata().items():
         model.set_rt_info(value, [PREFIX.rstrip("."), key.removeprefix(PREFIX)])
     openvino.save_model(model, path, compress_to_fp16=description.precision in ("fp16", "bf16"))
+
+
+def describe_openvino(path: Path, description: Description) -> None:
+    """Write a description into an IR, in place of the one it may have; the weights stay as they are."""
+    # The weights are read from the file while they are written: into another one, therefore.
+    fresh = path.with_name(f"{path.stem}.part.xml")
+    save_openvino(openvino.Core().read_model(path), description, fresh)
+    for suffix in (".bin", ".xml"):
+        fresh.with_suffix(suffix).replace(path.with_suffix(suffix))

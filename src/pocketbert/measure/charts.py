@@ -114,7 +114,7 @@ def plot_line(title: str, points: Sequence[tuple[float, float]]) -> LinePlot:
     thin = _thin(points)
     xs, ys = [x for x, _ in thin], [y for _, y in thin]
     x_low, x_high = min(0.0, xs[0]), xs[-1]
-    y_low, y_high = _pad(min(ys), max(ys))
+    y_low, y_high = pad(min(ys), max(ys))
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = (x - x_low) / (x_high - x_low) if x_high > x_low else 0.5
@@ -169,7 +169,7 @@ def kept_dots(rows: Mapping[str, Ratio]) -> DotPlot | None:
         return None
     least = min(span.low for *_, span in known)
     most = max(span.high for *_, span in known)
-    low, high = _pad(min(1.0, least), max(1.0, most))
+    low, high = pad(min(1.0, least), max(1.0, most))
 
     def place(value: float) -> float:
         return 100 * (value - low) / (high - low)
@@ -249,7 +249,7 @@ def _thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return [points[0], *means[1:-1], points[-1]]
 
 
-def _pad(low: float, high: float) -> tuple[float, float]:
+def pad(low: float, high: float) -> tuple[float, float]:
     """A little room at both ends; a flat line gets some of its own."""
     room = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
     return low - room, high + room

@@ -97,7 +97,7 @@ class Report(Result):
         tasks: comparisons; those of one name are repeats with other seeds.
         sizes: of the models by role.
         speed: of teacher and student, by role.
-        bench: of several models side by side.
+        bench: the teacher and the student after each step, side by side.
         curves: training logs by stage.
         gates: the recipe's, checked.
         provenance: where it all came from.

@@ -13,6 +13,7 @@ from pocketbert.measure import bench_charts, charts, wording
 from pocketbert.measure.bench_results import Bench
 from pocketbert.measure.bench_table import milliseconds
 from pocketbert.measure.comparison import NEXT_STEP, Curve, Report
+from pocketbert.measure.frontier import ScatterPlot, plot_frontier, read_frontiers
 from pocketbert.measure.results import ROLE_NAMES, Ratio, TaskComparison
 
 LARGEST_HEAT_TABLE = 12
@@ -58,6 +59,7 @@ def render_html(report: Report) -> str:
         promises=wording.promises(report),
         kept_plots=_plot_kept(report),
         tasks=[_draw_task(task) for task in report.tasks],
+        frontiers=_draw_frontiers(report),
         curves=[_draw_curve(curve) for curve in report.curves],
         bar_groups=charts.size_and_speed_bars(report),
         bench=_draw_bench(report.bench) if report.bench else None,
@@ -102,6 +104,11 @@ def _draw_task(task: TaskComparison) -> dict[str, Any]:
         if small
         else {role: charts.confused_pairs(matrix, labels) for role, matrix in task.confusion.items()},
     }
+
+
+def _draw_frontiers(report: Report) -> dict[str, list[ScatterPlot]]:
+    found = read_frontiers(report.provenance.manifests)
+    return {name: plot_frontier(frontier) for name, frontier in found.items()}
 
 
 def _draw_curve(curve: Curve) -> dict[str, Any]:

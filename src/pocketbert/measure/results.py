@@ -131,6 +131,25 @@ class Startup(Result):
     peak_bytes: int
 
 
+class Shape(Result):
+    """The sizes of a model's layers.
+
+    Attributes:
+        layers: how many.
+        heads: of attention, in each layer.
+        feed_forward: neurons of each layer.
+        hidden: width of the hidden states.
+    """
+
+    layers: int
+    heads: int
+    feed_forward: int
+    hidden: int
+
+    def __str__(self) -> str:
+        return f"layers {self.layers}, width {self.hidden}, heads {self.heads}, neurons {self.feed_forward}"
+
+
 class Spread(Result):
     """Ratios of paired timings: their median, least and greatest."""
 
@@ -185,6 +204,47 @@ class Speed(Result):
     tokens_p95: int
     threads: int
     device: str
+
+
+class Candidate(Result):
+    """A shape that a search for smaller sizes looked at; what was not measured is absent.
+
+    Attributes:
+        shape: the sizes.
+        parameters: how many there would be.
+        bytes: of the fp32 weights on disk.
+        change: mean soft-target loss of its answers against the whole model's, directly after the cut: predicted, or
+            measured on training rows where the candidate was run.
+        importance: share of the whole model's importance that stays.
+        latency_ms: median of one text of the search's length.
+        faster: the whole model's latency / the candidate's, timed in turn.
+        score: on validation rows, after a short recovery.
+        chosen: whether it is what the search ended with.
+    """
+
+    shape: Shape
+    parameters: int
+    bytes: int
+    change: float
+    importance: float | None = None
+    latency_ms: float | None = None
+    faster: Spread | None = None
+    score: float | None = None
+    chosen: bool = False
+
+
+class Frontier(Result):
+    """What a search for smaller sizes found: each candidate changes the answers less than all that cost less.
+
+    Attributes:
+        candidates: by rising cost; the last is the whole model.
+        cost: what they are ordered by.
+        tokens: of the text that latencies are about.
+    """
+
+    candidates: list[Candidate]
+    cost: Literal["bytes", "latency"]
+    tokens: int
 
 
 class Evaluation(Result):

@@ -16,8 +16,8 @@ from pocketbert.tasks.masked_lm import NAME as MASKED_LM
 
 EMBEDDING = "embedding"
 
-HEADS = {name: task.head for name, task in TASKS.items()} | {MASKED_LM: "MaskedLM", EMBEDDING: "TextEncoding"}
-"""By what is asked of a model, the suffix of its auto class, ``AutoModelFor<head>``."""
+HEADS = {name: task.head for name, task in TASKS.items()} | {MASKED_LM: "MaskedLM", EMBEDDING: ""}
+"""By what is asked of a model, the suffix of its auto class, ``AutoModelFor<head>``; an embedding needs no head."""
 
 _LABELLED = ("classification", "multi_label", "token_classification")
 _PRECISIONS: dict[torch.dtype, Precision] = {
@@ -40,9 +40,9 @@ def own_task(config: Any, source: str) -> str:
     name = (config.architectures or ["none"])[0]
     if name.endswith("Model"):
         return EMBEDDING
-    tasks = [task for task, head in HEADS.items() if name.endswith(f"For{head}")]
+    tasks = [task for task, head in HEADS.items() if head and name.endswith(f"For{head}")]
     if not tasks:
-        known = ", ".join(sorted(set(HEADS.values())))
+        known = ", ".join(sorted({head for head in HEADS.values() if head}))
         raise ModelError(f"{source}: config.json names no known head (architectures: {name}); known are {known}")
     if len(tasks) == 1:
         return tasks[0]
@@ -59,13 +59,24 @@ def as_engine(model: PreTrainedModel, inputs: Sequence[str], task: str) -> Torch
         inputs: names of what its tokenizer gives.
         task: what is asked of it.
     """
+    description = describe(model, task)
+    return TorchEngine(Answering(model, list(inputs), description.pooling), description)
+
+
+def describe(model: PreTrainedModel, task: str, pooling: Pooling = "mean") -> Description:
+    """What a torch model is.
+
+    Args:
+        model: with the head of the task.
+        task: what is asked of it.
+        pooling: of an embedding.
+    """
     config = model.config
-    pooling: Pooling | None = "mean" if task == EMBEDDING else None
-    description = Description(
+    return Description(
         task=task,
         labels=[config.id2label[number] for number in range(config.num_labels)] if task in _LABELLED else None,
         max_length=max_positions(config),
+        pad_token_id=config.pad_token_id or 0,
         precision=_PRECISIONS[model.dtype],
-        pooling=pooling,
+        pooling=pooling if task == EMBEDDING else None,
     )
-    return TorchEngine(Answering(model, list(inputs), pooling), description)

@@ -1,6 +1,7 @@
 """Reading a model directory (or hub name) safely: safetensors only, no remote code, and the head that is asked for."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
 
     Args:
         source: a model directory, or a hub name.
-        head: suffix of the auto class, such as ``MaskedLM`` or ``SequenceClassification``.
+        head: suffix of the auto class, such as ``MaskedLM`` or ``SequenceClassification``; empty for no head.
         fields: configuration of a new head (``id2label``, ``problem_type``, …).
         need_head: refuse a checkpoint that has no weights for this head.
 
@@ -54,23 +55,11 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
     """
     check_safe(source)
     tokenizer = load_tokenizer(source)
-    auto: Any = getattr(transformers, f"AutoModelFor{head}")
-    try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **(fields or {}))
-        model, report = auto.from_pretrained(
-            source,
-            config=config,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype="float32",
-            output_loading_info=True,
-            ignore_mismatched_sizes=not need_head,
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{source}: cannot be loaded for {head}: {_first_line(error)}") from None
-    new = tuple(sorted(_missing(report)))
-    # A pooler that the masked-LM stage never trained is no part of a head's answer for tokens.
-    lacking = [name for name in new if ".pooler." not in name]
+    config = _read_config(source, **(fields or {}))
+    model, new = _read_weights(
+        source, f"AutoModelFor{head}" if head else "AutoModel", config, "float32", ignore_mismatched_sizes=not need_head
+    )
+    lacking = _lacking(new)
     if need_head and lacking:
         raise ModelError(
             f"{source}: has no {head} head (missing: {', '.join(lacking[:4])}); "
@@ -93,6 +82,29 @@ def load_for_use(source: str, head: str) -> LoadedModel:
     loaded = load_model(source, head)
     loaded.model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     return loaded
+
+
+def load_as_saved(source: str) -> LoadedModel:
+    """Load a model with the head, and in the precision, that it was saved with.
+
+    Raises:
+        ModelError: the directory is missing or incomplete, its weights are pickles, it needs remote code, or its
+            ``config.json`` names no architecture of ``transformers``.
+    """
+    check_safe(source)
+    tokenizer = load_tokenizer(source)
+    config = _read_config(source)
+    architecture = (config.architectures or ["no architecture"])[0]
+    if not hasattr(transformers, architecture):
+        raise ModelError(
+            f"{source}: config.json names {architecture}, where one of transformers is needed; save the model with "
+            "save_pretrained"
+        )
+    model, new = _read_weights(source, architecture, config, "auto")
+    if lacking := _lacking(new):
+        raise ModelError(f"{source}: lacks weights of its {architecture}: {', '.join(lacking[:4])}; fetch it again")
+    check_tokenizer(model, tokenizer, source)
+    return LoadedModel(model.eval(), tokenizer, source, new)
 
 
 def local_folder(source: str) -> Path:
@@ -195,6 +207,40 @@ def check_length(model: PreTrainedModel, tokens: int, source: str) -> None:
         raise ModelError(
             f"{source}: takes at most {limit} tokens, but rows may have {tokens}; lower max_length or block"
         )
+
+
+def _read_config(source: str, **fields: Any) -> Any:
+    try:
+        return AutoConfig.from_pretrained(source, trust_remote_code=False, **fields)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{source}: its config.json cannot be used: {_first_line(error)}") from None
+
+
+def _read_weights(
+    source: str, kind: str, config: Any, dtype: str, **options: Any
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """A model of a class of ``transformers``, and the names of the parameters that the checkpoint did not have."""
+    auto: Any = getattr(transformers, kind)
+    try:
+        model, report = auto.from_pretrained(
+            source,
+            config=config,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=dtype,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        head = kind.removeprefix("AutoModelFor")
+        raise ModelError(f"{source}: cannot be loaded for {head}: {_first_line(error)}") from None
+    return model, tuple(sorted(_missing(report)))
+
+
+def _lacking(new: Iterable[str]) -> list[str]:
+    """Parameters that a checkpoint should have had."""
+    # A pooler that the masked-LM stage never trained is no part of a head's answer for tokens.
+    return [name for name in new if "pooler" not in name.split(".")]
 
 
 def _missing(report: Any) -> set[str]:

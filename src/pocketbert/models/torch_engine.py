@@ -1,6 +1,8 @@
 """Torch as an engine: the model that every exported file is held against."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pocketbert.engines.base import Inputs, Logits, arrange_outputs
 from pocketbert.engines.description import Description
@@ -22,10 +24,14 @@ class TorchEngine:
         self.description = description
         self.inputs = frozenset(module.inputs)
 
-    @torch.inference_mode()
     def run(self, inputs: Inputs) -> Logits:
         """Logits of a padded batch; see :class:`~pocketbert.engines.base.Engine`."""
+        return arrange_outputs(self.outputs(inputs))
+
+    @torch.inference_mode()
+    def outputs(self, inputs: Inputs) -> dict[str, NDArray[np.float32]]:
+        """The tensors of the answer by the names that an exported file gives them."""
         device = self._module.model.device
         feed = {name: torch.from_numpy(inputs[name]).to(device) for name in self._module.inputs}
         answer = [values.float().cpu().numpy() for values in self._module(**feed)]
-        return arrange_outputs(dict(zip(self._module.outputs, answer, strict=True)))
+        return dict(zip(self._module.outputs, answer, strict=True))

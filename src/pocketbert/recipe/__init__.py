@@ -17,7 +17,6 @@ from pocketbert.recipe.sections import (
 from pocketbert.recipe.stages import (
     DistillStage,
     ExportStage,
-    ExportTask,
     FinetuneStage,
     Format,
     Limits,
@@ -35,7 +34,6 @@ __all__ = [
     "Data",
     "DistillStage",
     "ExportStage",
-    "ExportTask",
     "FinetuneStage",
     "Format",
     "Gates",

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pocketbert.recipe.sections import Data, Losses, Masking, Section, Sources, TaskName, Training, parse_bytes
+from pocketbert.recipe.sections import Data, Losses, Masking, Section, Sources, Training, parse_bytes
 
 
 class PretrainStage(Training):
@@ -67,7 +67,6 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
 Format = Literal["onnx", "openvino", "browser", "mobile"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-ExportTask = TaskName | Literal["embedding"]
 
 
 class Target(Section):
@@ -92,9 +91,16 @@ class PruneStage(Section):
 
     data: Data | None = Field(None, description="the recipe's data when absent")
     layers: Share | None = Field(None, description="share of the layers that stays")
-    heads: Share | None = Field(None, description="share of the attention heads of each layer that stays")
-    feed_forward: Share | None = Field(None, description="share of the feed-forward neurons of each layer that stays")
-    hidden: Share | None = Field(None, description="share of the hidden width that stays")
+    heads: Share | None = Field(
+        None,
+        description="share of the attention heads that stays; they go with the hidden width: only beside hidden",
+    )
+    feed_forward: Share | None = Field(
+        None, description="share of the feed-forward neurons of each layer that stays, in multiples of 8"
+    )
+    hidden: Share | None = Field(
+        None, description="share of the hidden width that stays, in whole attention heads, which go with it"
+    )
     target: Target | None = Field(None, description="search the sizes instead of naming shares")
     importance_rows: int = Field(512, gt=0, description="training rows that the importance is measured on")
     recover: Training = Training(epochs=3)
@@ -114,10 +120,30 @@ class TrimStage(Section):
 
     data: Data | None = Field(None, description="the recipe's data when absent; its training texts are read")
     corpus: Sources | None = Field(None, description="text of the domain, read too")
-    text_column: str | None = Field(None, description="the text column of a corpus's tables; guessed when absent")
+    text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
     keep: Sources | None = Field(None, description="plain text whose pieces stay whatever else is read")
     characters: bool = Field(True, description="also keep every single character, so that any word can still be spelt")
     check: Sources | None = Field(None, description="other text to report coverage and the unknown rate of")
+    changed: Share | None = Field(
+        None,
+        description="expected share of unseen texts of the domain that may be read in other pieces, 0.01 when absent: "
+        "the commonest pieces that did not occur stay until it holds",
+    )
+    least: int | None = Field(
+        None,
+        ge=1,
+        description="instead: keep just the pieces that occur in so many texts; above 1, the texts that were read "
+        "change too",
+    )
+    embedding_size: int | None = Field(
+        None, ge=2, description="also narrow the embeddings to this width (ALBERT and ELECTRA with the head of a task)"
+    )
+
+    @model_validator(mode="after")
+    def _share_or_count(self) -> "TrimStage":
+        if self.changed is not None and self.least is not None:
+            raise ValueError("trim: name one of changed and least")
+        return self
 
 
 class QuantizeStage(Section):
@@ -138,6 +164,7 @@ class Limits(Section):
     fp32: float = Field(1e-3, gt=0, description="largest difference of a logit, as a share of the largest logit")
     half: float = Field(0.05, gt=0, description="the same for fp16 and bf16")
     int8: float = Field(0.25, gt=0, description="the same for int8")
+    kept: float = Field(0.99, gt=0, lt=2, description="least share of the score on validation rows")
     label_flips: float = Field(0.01, ge=0, le=1, description="share of the answers that may change")
     batch_mates: float = Field(
         0.02, ge=0, description="largest difference of a logit, alone against in a batch, as a share"
@@ -150,11 +177,27 @@ class ExportStage(Section):
     data: Data | None = Field(None, description="the recipe's data when absent; real texts for the gate")
     formats: list[Format] = Field(["onnx", "openvino"], description="what to write")
     precisions: list[Precision] = Field(["fp32"], description="of the weights; int8 comes from quantize")
-    task: ExportTask | None = Field(None, description="what the file answers; the model's own task when absent")
-    pooling: Literal["mean", "cls"] = Field("mean", description="of an embedding")
+    pooling: Literal["mean", "cls"] | None = Field(
+        None, description="make one embedding of a text from its tokens, instead of the answer of the model's head"
+    )
     max_length: int | None = Field(None, ge=8, description="tokens of a text; the data's, else the model's when absent")
+    mobile_lengths: list[Annotated[int, Field(ge=8)]] = Field(
+        [32, 128], description="tokens that an ExecuTorch program has a method for, beside max_length"
+    )
     texts: int = Field(100, ge=0, description="texts of the data for the gate, beside those that come with PocketBERT")
+    packages: str | None = Field(
+        None, description="a folder node_modules with @huggingface/transformers, for the browser (docs/browser.md)"
+    )
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _browser_needs_packages(self) -> "ExportStage":
+        if "browser" in self.formats and not self.packages:
+            raise ValueError(
+                "export: the browser needs packages, a folder node_modules made by "
+                "`npm install --ignore-scripts @huggingface/transformers`"
+            )
+        return self
 
 
 StageOptions = PretrainStage | FinetuneStage | DistillStage | PruneStage | TrimStage | QuantizeStage | ExportStage

@@ -1,0 +1,163 @@
+"""The gate repeated: are the files of a directory still what they were, and do they answer here as they did there?
+
+Nothing here needs torch: a model directory is verified where it is used.
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from pocketbert.engines.description import Description
+from pocketbert.engines.exported import open_file
+from pocketbert.engines.golden import FOLDER, Golden
+from pocketbert.engines.parity import Parity, check_parity, check_tokenizer, measure_parity
+from pocketbert.errors import GateBreach, ModelError, NotInstalled
+from pocketbert.files import hash_file
+from pocketbert.manifest import ExportedFile, read_manifest
+from pocketbert.recipe import Limits
+
+
+class FileCheck(BaseModel):
+    """A file held against its limits.
+
+    Attributes:
+        path: from the model directory.
+        engine: that ran it.
+        precision: of the file.
+        bytes: on disk, with what belongs to it.
+        parity: None where it could not be run.
+        score: on held-out rows; None where there were none.
+        kept: share of torch's score.
+        problems: what is wrong, a sentence each; empty for a good file.
+        skipped: why it was not run here; None where it was.
+    """
+
+    path: str
+    engine: str
+    precision: str
+    bytes: int
+    parity: Parity | None = None
+    score: float | None = None
+    kept: float | None = None
+    problems: list[str] = []
+    skipped: str | None = None
+
+
+class Verification(BaseModel):
+    """A model directory verified.
+
+    Attributes:
+        directory: which.
+        files: its exported files.
+        problems: of the files that all of them need: configuration, tokenizer, golden answers.
+    """
+
+    directory: str
+    files: list[FileCheck]
+    problems: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems and not any(file.problems for file in self.files)
+
+
+def verify(model: Path | str, *, console: Console | None = None) -> Verification:
+    """Repeat the gate of ``export`` on a model directory, from its manifest alone.
+
+    Hashes of all files, what the files say of themselves, what the tokenizer gives, and the answers to the golden
+    texts, alone and in batches.
+
+    Args:
+        model: a directory that ``export`` made.
+        console: for the table; standard error when absent.
+
+    Raises:
+        ModelError: it is no exported model directory.
+        NotInstalled: none of its files can be run here.
+        GateBreach: something is wrong; its report is the verification.
+    """
+    folder = Path(model)
+    manifest = read_manifest(folder)
+    if manifest is None or not manifest.exports:
+        raise ModelError(f"{folder}: holds no exported files; make them with pocketbert export")
+    shared = _changed(folder, manifest.files)
+    golden, first = Golden.read(folder / FOLDER), Description.model_validate(manifest.exports[0].description)
+    shared += check_tokenizer(golden, folder, first.max_length, first.task == "question_answering")
+    found = Verification(
+        directory=str(folder),
+        files=[_check_file(folder, exported, golden) for exported in manifest.exports],
+        problems=shared,
+    )
+    show_checks(found.files, console or Console(stderr=True))
+    if all(file.skipped for file in found.files):
+        raise NotInstalled("; ".join(file.skipped for file in found.files if file.skipped))
+    if not found.passed:
+        raise GateBreach(_describe(found), found)
+    return found
+
+
+def show_checks(checks: list[FileCheck], console: Console) -> None:
+    """The table of what was found, and the worst texts of files outside their limits."""
+    scored = any(check.kept is not None for check in checks)
+    table = Table("file", "bytes", "logits off by", "answers changed", "in a batch", *(["kept"] if scored else []), "")
+    for check in checks:
+        parity = check.parity
+        cells = (
+            [f"{parity.relative:.3%}", f"{parity.flips} of {parity.answers:,}", f"{parity.relative_batch_mates:.3%}"]
+            if parity
+            else ["–"] * 3
+        )
+        kept = [f"{check.kept:.2%}" if check.kept is not None else "–"] if scored else []
+        verdict = "breached" if check.problems else "not run" if check.skipped else "held"
+        table.add_row(check.path, f"{check.bytes:,}", *cells, *kept, verdict)
+    console.print(table)
+    for check in checks:
+        if check.problems and check.parity:
+            console.print(f"{check.path}: the texts that moved most", highlight=False)
+            for text in check.parity.worst:
+                flipped = ", another answer" if text.flipped else ""
+                console.print(
+                    f"  {text.difference:.4f}{flipped}  {text.what}: {text.text!r}", highlight=False, markup=False
+                )
+
+
+def _check_file(folder: Path, exported: ExportedFile, golden: Golden) -> FileCheck:
+    said = Description.model_validate(exported.description)
+    check = FileCheck(path=exported.path, engine=exported.engine, precision=said.precision, bytes=exported.bytes)
+    check.problems += _changed(folder, exported.files)
+    try:
+        engine = open_file(folder / exported.path)
+        check.parity = measure_parity(engine, golden)  # some damage shows only when a file runs
+    except NotInstalled as error:
+        check.skipped = str(error)
+        return check
+    except ModelError as error:
+        check.problems.append(str(error))
+        return check
+    says = engine.description
+    check.problems += [
+        f"says {name} {getattr(says, name)!r}, the manifest {getattr(said, name)!r}"
+        for name in Description.model_fields
+        if getattr(says, name) != getattr(said, name)
+    ]
+    check.problems += check_parity(check.parity, Limits.model_validate(exported.limits), said.precision)
+    return check
+
+
+def _changed(folder: Path, hashes: dict[str, str]) -> list[str]:
+    """Files that are missing or not the ones that were written."""
+    found = []
+    for name, expected in hashes.items():
+        if not (folder / name).is_file():
+            found.append(f"{name} is missing")
+        elif hash_file(folder / name) != expected:
+            found.append(f"{name} is not the file that was exported")
+    return found
+
+
+def _describe(found: Verification) -> str:
+    lines = [*found.problems, *(f"{file.path}: {problem}" for file in found.files for problem in file.problems)]
+    return f"{found.directory}: {len(lines)} problem(s)\n  " + "\n  ".join(lines)

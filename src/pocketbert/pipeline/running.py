@@ -1,0 +1,122 @@
+"""Walking a recipe from its first stage to its report."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from pocketbert.data.sources import ALTERED, EMBEDDED, resolve
+from pocketbert.distill import ranks
+from pocketbert.distill.rows import read_rows
+from pocketbert.distill.stage import LOG
+from pocketbert.errors import GateBreach, PocketBertError
+from pocketbert.machine import describe_machine
+from pocketbert.measure.comparison import DEMONSTRATION, Provenance, Report, check_gates, read_curve
+from pocketbert.measure.report import write_html
+from pocketbert.measure.wording import describe_gate
+from pocketbert.pipeline.walk import Walk, compare_chain, take_step
+from pocketbert.recipe import Data, Recipe, Training
+
+
+def run(recipe: Recipe, *, console: Console | None = None) -> Report:
+    """Walk the stages of a recipe, compare the student with its teacher, check the gates and write the report.
+
+    ``pretrain`` makes the base; ``finetune`` makes the base a teacher of the task; ``distill`` on text makes a
+    general student of the base; ``distill`` on rows has the teacher teach a student, which starts from the general
+    one where there is one. ``prune``, ``trim``, ``quantize`` and ``export`` make the last student smaller, or the
+    teacher where there is none; then every step is measured beside the teacher, and the last one is the student that
+    the report promises.
+
+    Args:
+        recipe: the stages and their options.
+        console: for progress; standard error when absent.
+
+    Returns:
+        The report, also written as ``report.json`` and ``report.html`` in the run's folder.
+
+    Raises:
+        PocketBertError: an input cannot be used.
+        GateBreach: a gate does not hold; the report is written all the same.
+        Interrupted: asked to stop; run again to go on.
+    """
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    folder = Path(recipe.output or f"runs/{recipe.name}")
+    teacher = recipe.teacher.model if recipe.teacher else None
+    walk = Walk(recipe, folder, console or Console(stderr=True), teacher, teacher, recipe.student)
+    _check_sources(recipe)
+    for number, stage in enumerate(recipe.stages, start=1):
+        walk.console.rule(f"{number}/{len(recipe.stages)} {stage.kind}", align="left")
+        take_step(walk, number, stage.options)
+    compare_chain(walk)
+    report = _make_report(walk)
+    if ranks.is_main():
+        report.to_json(folder / "report.json")
+        write_html(report, folder / "report.html")
+    breaches = [describe_gate(gate) for gate in report.gates if not gate.passed]
+    if breaches:
+        raise GateBreach(f"{recipe.name}: {len(breaches)} gate(s) not held: " + "; ".join(breaches), report)
+    return report
+
+
+def _check_sources(recipe: Recipe) -> None:
+    """Find out before hours of training what a later stage would refuse: files that are not there, rows of no use."""
+    checked: list[Data] = []
+    for number, stage in enumerate(recipe.stages):
+        options = stage.options
+        corpus = [*(getattr(options, "corpus", None) or []), *(getattr(options, "held_out", None) or [])]
+        resolve(corpus)
+        if corpus:
+            continue
+        data = getattr(options, "data", None) or recipe.data
+        if data is None and stage.kind == "export":
+            continue
+        if data is None:
+            raise PocketBertError(f"stages.{number}.{stage.kind}: name the rows of a task (data)")
+        # The first stage will say of its own rows what is wrong with them.
+        if number and data not in checked:
+            read_rows(data)
+        checked.append(data)
+
+
+def _make_report(walk: Walk) -> Report:
+    last = next(reversed(walk.comparisons.values()), None)
+    report = Report(
+        name=walk.recipe.name,
+        demonstration=DEMONSTRATION if _embedded(walk.recipe) else None,
+        tasks=[comparison.quality for comparison in walk.comparisons.values()],
+        sizes=last.sizes if last else {},
+        speed=last.speed if last else None,
+        bench=walk.bench,
+        curves=[read_curve(name, log) for name in walk.manifests if (log := walk.folder / name / LOG).is_file()],
+        provenance=Provenance(
+            recipe=walk.recipe.model_dump(mode="json", exclude_none=True),
+            manifests={name: manifest.model_dump(mode="json") for name, manifest in walk.manifests.items()},
+            data={name: manifest.data for name, manifest in walk.manifests.items()},
+            machine=describe_machine(),
+            seeds=_seeds(walk.recipe),
+            seconds=sum(manifest.metrics.get("seconds", 0.0) for manifest in walk.manifests.values()),
+        ),
+    )
+    report.gates = check_gates(walk.recipe.gates, report)
+    return report
+
+
+def _seeds(recipe: Recipe) -> dict[str, int]:
+    """The seed of each stage that trains, by its number."""
+    learning = [getattr(stage.options, "recover", None) or stage.options for stage in recipe.stages]
+    return {
+        f"{number}": options.seed for number, options in enumerate(learning, start=1) if isinstance(options, Training)
+    }
+
+
+def _embedded(recipe: Recipe) -> bool:
+    def sources() -> Iterable[str]:
+        for data in (recipe.data, *(getattr(stage.options, "data", None) for stage in recipe.stages)):
+            if data is not None:
+                yield from [*(data.train or []), *(data.test or []), *(data.validation or [])]
+        for stage in recipe.stages:
+            yield from getattr(stage.options, "corpus", None) or []
+
+    return any(source.removeprefix(ALTERED).startswith(EMBEDDED) for source in sources())

@@ -1,0 +1,179 @@
+"""Where a run stands, and the step that each stage takes: which models go in, and what follows from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from pocketbert.distill.distillation import distill
+from pocketbert.distill.finetune import finetune
+from pocketbert.distill.pretrain import pretrain
+from pocketbert.engines.exported import exported_files
+from pocketbert.errors import PocketBertError
+from pocketbert.export.stage import export
+from pocketbert.manifest import Manifest
+from pocketbert.measure.bench_results import Bench
+from pocketbert.measure.results import Comparison, Role
+from pocketbert.pipeline.comparing import bench_once, compare_rows_once, compare_texts_once, fastest
+from pocketbert.recipe import (
+    Data,
+    DistillStage,
+    ExportStage,
+    FinetuneStage,
+    Losses,
+    PretrainStage,
+    PruneStage,
+    QuantizeStage,
+    Recipe,
+    StageOptions,
+    Student,
+    TrimStage,
+)
+from pocketbert.shrink.prune import prune
+from pocketbert.shrink.quantize import quantize
+from pocketbert.shrink.vocabulary import trim
+
+_SMALLER: dict[type[StageOptions], Callable[..., Manifest]] = {
+    PruneStage: prune,
+    TrimStage: trim,
+    QuantizeStage: quantize,
+    ExportStage: export,
+}
+"""The stages from one model directory to the next, by their options."""
+
+
+@dataclass
+class Walk:
+    """Where a run stands.
+
+    Attributes:
+        recipe: that is walked.
+        folder: of the run.
+        console: for progress.
+        base: what ``finetune`` starts from, and who teaches on text.
+        teacher: of the task.
+        student: the shape of the next student, or what it starts from.
+        product: the model directory that the next stage makes smaller.
+        without_teacher: the baseline of the last student.
+        last: number of the stage that made the product.
+        data: of the last stage that had rows.
+        chain: references of the student after each step that made it smaller, the student itself first.
+        manifests: of what was made, by folder.
+        comparisons: of what was made with the teacher, by the name of the data.
+        bench: the whole chain side by side.
+    """
+
+    recipe: Recipe
+    folder: Path
+    console: Console
+    base: str | None
+    teacher: str | None
+    student: Student
+    product: str | None = None
+    without_teacher: str | None = None
+    last: int = 0
+    data: Data | None = None
+    chain: list[str] = field(default_factory=list)
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    bench: Bench | None = None
+
+
+def take_step(walk: Walk, number: int, options: StageOptions) -> None:
+    """Take the step of one stage.
+
+    Args:
+        walk: where the run stands; changed.
+        number: of the stage, from 1.
+        options: of the stage.
+    """
+    if isinstance(options, PretrainStage):
+        output = walk.folder / f"{number:02d}-pretrain"
+        walk.manifests[output.name] = pretrain(options, output, console=walk.console, replace=True)
+        walk.base = walk.teacher = str(output)
+    elif isinstance(options, FinetuneStage):
+        output = walk.folder / f"{number:02d}-finetune"
+        base = _known(walk.base, number, "finetune")
+        walk.manifests[output.name] = finetune(
+            options, base, output, walk.recipe.data, console=walk.console, replace=True
+        )
+        walk.teacher = str(output)
+    elif isinstance(options, DistillStage):
+        _take_lesson(walk, number, options)
+    else:
+        _make_smaller(walk, number, options)
+
+
+def _make_smaller(walk: Walk, number: int, options: PruneStage | TrimStage | QuantizeStage | ExportStage) -> None:
+    """A step from one model directory to the next: what was made last goes in."""
+    verb = _SMALLER[type(options)]
+    output = walk.folder / f"{number:02d}-{verb.__name__}"
+    model = _known(walk.product or walk.teacher, number, verb.__name__)
+    walk.manifests[output.name] = verb(options, model, output, walk.recipe.data, console=walk.console, replace=True)
+    walk.product, walk.last = str(output), number
+    walk.data = options.data or walk.recipe.data or walk.data
+    # An exported directory holds the same weights as the one it was made from: only its files are new.
+    walk.chain += exported_files(output) or [str(output)]
+
+
+def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
+    output = walk.folder / f"{number:02d}-distill"
+    teacher = _known(walk.base if options.corpus else walk.teacher, number, "distill")
+    walk.manifests[output.name] = distill(
+        options, teacher, walk.student, output, walk.recipe.data, console=walk.console, replace=True
+    )
+    models: dict[Role, str] = {"teacher": teacher, "student": str(output)}
+    if options.corpus:
+        walk.student = Student(start=str(output))
+        name = f"{walk.recipe.name}: text of stage {number}"
+        walk.comparisons[name] = compare_texts_once(walk.folder, number, models, options, name, walk.console)
+        return
+    walk.product, walk.chain, walk.last = str(output), [str(output)], number
+    walk.data = options.data or walk.recipe.data
+    walk.without_teacher = _learn_alone(walk, number, options, teacher) if options.without_teacher else None
+    _compare(walk, str(output))
+
+
+def compare_chain(walk: Walk) -> None:
+    """Measure the whole chain side by side, and its last step once more against the teacher.
+
+    Of several files of the last step, the one that is the fastest here is the student that the run promises.
+    """
+    smaller = len(walk.chain) - (walk.chain[:1] == [walk.product])
+    if walk.teacher is None or walk.data is None or not smaller:
+        return
+    walk.bench = bench_once(walk.folder, [walk.teacher, *walk.chain], walk.data, walk.console)
+    made = exported_files(Path(walk.product or "")) or [str(walk.product)]
+    _compare(walk, fastest([model for model in walk.bench.models if model.reference in made]).reference)
+
+
+def _compare(walk: Walk, student: str) -> None:
+    if walk.data is None or walk.teacher is None:
+        return
+    models: dict[Role, str] = {"teacher": walk.teacher, "student": student}
+    if walk.without_teacher:
+        models["without_teacher"] = walk.without_teacher
+    name = _name(walk.recipe, walk.last, walk.data)
+    walk.comparisons[name] = compare_rows_once(walk.folder, walk.last, models, walk.data, name, walk.console)
+
+
+def _learn_alone(walk: Walk, number: int, options: DistillStage, teacher: str) -> str:
+    """The same student from the same start in the same time, on the labels alone: what the teacher's word is worth."""
+    output = walk.folder / f"{number:02d}-without-teacher"
+    walk.console.rule("the same student without a teacher", align="left")
+    alone = options.model_copy(update={"losses": Losses(labels=1.0)})
+    walk.manifests[output.name] = distill(
+        alone, teacher, walk.student, output, walk.recipe.data, console=walk.console, replace=True
+    )
+    return str(output)
+
+
+def _known(model: str | None, number: int, stage: str) -> str:
+    if model is None:
+        raise PocketBertError(f"stages.{number - 1}.{stage}: no model yet; set teacher.model, or pretrain one first")
+    return model
+
+
+def _name(recipe: Recipe, number: int, data: Data) -> str:
+    return recipe.name if data is recipe.data else f"{recipe.name}: {data.layout or f'stage {number}'}"

@@ -1,0 +1,76 @@
+"""What all commands share: where they print, what they refuse before they begin, how they end."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+
+from pocketbert.distill import ranks
+from pocketbert.errors import PocketBertError
+from pocketbert.files import write_atomically
+
+WIDTH = 100
+"""Columns where no terminal says how many there are."""
+console = Console(stderr=True, quiet=not ranks.is_main())
+out = Console(quiet=not ranks.is_main(), width=None if sys.stdout.isatty() else WIDTH)
+
+
+def _file_to_write(path: Path | None) -> Path | None:
+    """Refuse what no result can be written to, before there is one."""
+    if path is not None:
+        if path.is_dir():
+            raise PocketBertError(f"{path}: a folder; name a file for the result")
+        folder_to_make(path.parent)
+    return path
+
+
+def folder_to_make(path: Path) -> Path:
+    """Refuse what cannot become a folder, before anything is put into it."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise PocketBertError(f"{there}: a file, where a folder is needed; name another place")
+    return path
+
+
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", help="also write the result to this file", metavar="FILE", callback=_file_to_write),
+]
+Model = Annotated[str, typer.Argument(help="a model directory", metavar="MODEL")]
+Output = Annotated[
+    Path, typer.Option("--output", help="the model directory to make", metavar="DIR", callback=folder_to_make)
+]
+
+
+def end(error: PocketBertError) -> NoReturn:
+    """Say what was wrong and leave with its exit code."""
+    console.print(
+        f"error: {error}", style="red" if console.is_terminal else "", markup=False, highlight=False, soft_wrap=True
+    )
+    sys.exit(error.exit_code)
+
+
+def show_manifest(output: Path, manifest: Any, json: Path | None) -> None:
+    """What a stage made, and what it measured."""
+    measured = {name: value for name, value in manifest.metrics.items() if value is not None}
+    width = max(map(len, measured), default=0)
+    out.print(f"{output}: made by {manifest.stage}", highlight=False)
+    for name, value in measured.items():
+        shown = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+        out.print(f"  {name.replace('_', ' '):<{width}}  {shown}", highlight=False)
+    write(json, manifest)
+
+
+def say(notes: list[str]) -> None:
+    """What a person should know beside the result."""
+    for note in notes:
+        console.print(note, highlight=False)
+
+
+def write(path: Path | None, result: BaseModel) -> None:
+    """The result as a file, where one was asked for."""
+    if path is not None:
+        write_atomically(path, result.model_dump_json(indent=2) + "\n")

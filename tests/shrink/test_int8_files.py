@@ -1,0 +1,61 @@
+"""int8 files of every task head answer like the model; batch-mates change the answers of dynamic ones alone."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import pytest
+
+from exported import HEADS, exported
+from pocketbert.engines.description import Description
+from pocketbert.engines.exported import open_file
+from pocketbert.engines.golden import Golden
+from pocketbert.engines.parity import measure_parity
+from pocketbert.export.formats import ONNX
+from pocketbert.recipe import Limits
+from pocketbert.shrink.int8_onnx import write_int8_dynamic, write_int8_onnx
+from pocketbert.shrink.int8_openvino import write_int8_openvino
+
+WRITERS = {"onnxruntime": (write_int8_onnx, "model.onnx"), "openvino": (write_int8_openvino, "model.xml")}
+
+
+@cache
+def int8_parity(task: str, engine: str):
+    """An int8 file of a model, calibrated on the golden texts, held against their answers."""
+    folder = exported(task)
+    golden = Golden.read(folder / "golden")
+    fp32 = open_file(folder / ONNX["fp32"], threads=1)
+    description = fp32.description.model_copy(update={"precision": "int8"})
+    path = Path(mkdtemp(prefix=f"int8-{task}-{engine}-"))
+    if engine == "dynamic":
+        write_int8_dynamic(folder / ONNX["fp32"], description, path / "model.onnx")
+        return measure_parity(open_file(path / "model.onnx", threads=1), golden)
+    write, name = WRITERS[engine]
+    batches = [{key: values for key, values in as_batch(ids).items() if key in fp32.inputs} for ids in golden.ids]
+    write(folder / ONNX["fp32"], description, batches, path / name)
+    made = open_file(path / name, threads=1)
+    assert made.description == description and isinstance(made.description, Description)
+    return measure_parity(made, golden)
+
+
+def as_batch(ids):
+    return {"input_ids": ids[:1], "attention_mask": np.ones_like(ids[:1]), "token_type_ids": ids[1:]}
+
+
+@pytest.mark.parametrize("task", HEADS)
+@pytest.mark.parametrize("engine", WRITERS)
+def test_parity_of_int8_with_the_model(task, engine):
+    assert int8_parity(task, engine).relative < Limits().int8
+
+
+@pytest.mark.parametrize("task", HEADS)
+@pytest.mark.parametrize("engine", WRITERS)
+def test_batchmates_do_not_change_a_static_answer(task, engine):
+    assert int8_parity(task, engine).relative_batch_mates < 1e-4
+
+
+@pytest.mark.parametrize("task", ["classification", "token_classification", "masked_lm"])
+def test_batchmates_change_a_dynamic_answer(task):
+    dynamic, static = int8_parity(task, "dynamic"), int8_parity(task, "onnxruntime")
+    assert dynamic.relative_batch_mates > 1e-3 > 10 * static.relative_batch_mates
