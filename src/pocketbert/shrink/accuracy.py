@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from pocketbert.distill.prediction import run_engine
 from pocketbert.distill.rows import targets
@@ -11,6 +12,7 @@ from pocketbert.engines.base import Engine, Inputs
 from pocketbert.measure.results import Result
 from pocketbert.measure.scores import kept
 from pocketbert.models.answering import Answering
+from pocketbert.shrink.layers import quantizable_modules
 from pocketbert.shrink.simulation import Range, run_batches, simulated
 from pocketbert.tasks.base import Encoded, Task
 
@@ -79,7 +81,9 @@ class Gate:
 
 
 def rank_layers(module: Answering, ranges: Mapping[str, Range], batches: Sequence[Inputs]) -> list[str]:
-    """Names of the layers, first the one whose int8 arithmetic alone moves the logits most.
+    """Names of the layers that multiply, first the one whose int8 arithmetic alone moves the logits most.
+
+    Embedding tables are not among them: they are most of the bytes, and a scale for each row loses little.
 
     Args:
         module: the fp32 model.
@@ -89,9 +93,10 @@ def rank_layers(module: Answering, ranges: Mapping[str, Range], batches: Sequenc
     some = batches[:: -(-len(batches) // _RANKING_BATCHES)]
     true = run_batches(module, some)
     errors: dict[str, float] = {}
-    for name, span in ranges.items():
-        with simulated(module.model, {name: span}):
-            errors[name] = (run_batches(module, some) - true).square().mean().item()
+    for name, layer in quantizable_modules(module.model).items():
+        if name in ranges and not isinstance(layer, nn.Embedding):
+            with simulated(module.model, {name: ranges[name]}):
+                errors[name] = (run_batches(module, some) - true).square().mean().item()
     return sorted(errors, key=lambda name: -errors[name])
 
 

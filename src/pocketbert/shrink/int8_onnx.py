@@ -51,7 +51,8 @@ def write_int8_onnx(
             extra_options={
                 "MatMulConstBOnly": True,
                 "QDQKeepRemovableActivations": True,
-                "OpTypesToExcludeOutputQuantization": list(PRODUCTS),
+                # A convolution that gives fp32 would be computed in fp32.
+                "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"],
             },
         )
         _finish(Path(folder) / path.name, description, path, {node.name for node in nodes})

@@ -18,6 +18,8 @@ from pocketbert.shrink.layers import Quantizable, quantizable_modules
 
 _LARGEST_WEIGHT = 63
 """Of seven bits, the fewer of what the files have."""
+_LARGEST_ENTRY = 127
+"""Of an embedding table."""
 _LARGEST_INPUT = 255
 
 
@@ -91,9 +93,9 @@ def _rounded(layer: Quantizable, span: Range) -> Any:
     """The layer's forward with rounded weights and inputs."""
 
     def forward(values: Tensor) -> Tensor:
-        weights = _round_weights(layer.weight)
         if isinstance(layer, nn.Embedding):
-            return functional.embedding(values, weights, layer.padding_idx)
+            return functional.embedding(values, _round_weights(layer.weight, _LARGEST_ENTRY), layer.padding_idx)
+        weights = _round_weights(layer.weight, _LARGEST_WEIGHT)
         if isinstance(layer, nn.Linear):
             return functional.linear(_round_inputs(values, span), weights, layer.bias)
         convolved: Tensor = layer._conv_forward(_round_inputs(values, span), weights, layer.bias)
@@ -102,12 +104,12 @@ def _rounded(layer: Quantizable, span: Range) -> Any:
     return forward
 
 
-def _round_weights(weights: Tensor) -> Tensor:
+def _round_weights(weights: Tensor, most: int) -> Tensor:
     """One scale for each output, or row of a table, around zero."""
     largest = weights.detach().abs().flatten(1).amax(dim=1)
-    scales = (largest / _LARGEST_WEIGHT).clamp(min=torch.finfo(torch.float32).tiny)
+    scales = (largest / most).clamp(min=torch.finfo(torch.float32).tiny)
     zeros = torch.zeros_like(scales, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(weights, scales, zeros, 0, -_LARGEST_WEIGHT, _LARGEST_WEIGHT)
+    return torch.fake_quantize_per_channel_affine(weights, scales, zeros, 0, -most, most)
 
 
 def _round_inputs(values: Tensor, span: Range) -> Tensor:
