@@ -10,7 +10,7 @@ import transformers
 from rich.console import Console
 
 import tiny
-from pocketbert.export.stage import export
+from pocketbert.export.exporting import export
 from pocketbert.recipe import ExportStage, Limits
 
 HEADS = {

@@ -22,8 +22,8 @@ def speed(throughput, latency):
     timing = {"latency_p95": 9.0, "texts_per_second": 1.0, "precision": "fp32"}
     return Speed(
         models={
-            "unpruned": Timing(latency_p50=4.0, tokens_per_second=1000, **timing),
-            "pruned": Timing(latency_p50=3.0, tokens_per_second=2000, **timing),
+            "unpruned": Timing(latency_p50=4.0, tokens_per_second=1000, engine="torch", **timing),
+            "pruned": Timing(latency_p50=3.0, tokens_per_second=2000, engine="torch", **timing),
         },
         latency_ratio={"pruned": Spread(median=latency, low=latency - 0.1, high=latency + 0.1)},
         throughput_ratio={"pruned": Spread(median=throughput, low=throughput - 0.1, high=throughput + 0.1)},

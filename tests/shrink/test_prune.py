@@ -14,7 +14,7 @@ from pocketbert.distill.finetune import finetune
 from pocketbert.distill.trainer import PocketTrainer
 from pocketbert.errors import DataError, ModelError, PocketBertError
 from pocketbert.manifest import read_manifest
-from pocketbert.measure.speed import measure_size
+from pocketbert.measure.size import measure_size
 from pocketbert.recipe import Data, FinetuneStage, Losses, PruneStage, Training
 from pocketbert.shrink import probe
 from pocketbert.shrink import prune as module
@@ -67,7 +67,7 @@ def test_every_family_is_pruned_and_loads_in_stock_transformers(tmp_path, family
     loaded, report = auto.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(report.values()) and loaded.config.model_type == family
     assert loaded.config.num_hidden_layers == 2
-    pruned, size = made.metrics["pruning"]["pruned"], measure_size(tmp_path / "out")
+    pruned, size = made.metrics["pruning"]["pruned"], measure_size(str(tmp_path / "out"))
     assert (pruned["parameters"], pruned["bytes"]) == (size.parameters, size.bytes)
     assert pruned["shape"] == {"layers": 2, "heads": 4, "feed_forward": 32, "hidden": 32}
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -83,7 +83,7 @@ def test_the_manifest_says_what_was_measured(tmp_path, reviews):
     assert made.options["losses"]["cosine"] == 0 and made.options["losses"]["soft_targets"] == 1
     result = made.metrics["pruning"]
     assert result["unpruned"]["shape"] == {"layers": 4, "heads": 4, "feed_forward": 64, "hidden": 32}
-    assert result["unpruned"]["bytes"] == measure_size(tmp_path / "model").bytes
+    assert result["unpruned"]["bytes"] == measure_size(str(tmp_path / "model")).bytes
     assert result["kept"] == pytest.approx(result["pruned"]["score"] / result["unpruned"]["score"])
     assert result["pruned"]["score"] == made.metrics["best_score"] and 0 <= result["cut"] <= 1
     assert set(result["speed"]["models"]) == {"unpruned", "pruned"} and "frontier" not in made.metrics
@@ -142,7 +142,7 @@ def test_a_target_of_bytes_is_reached_on_disk(tmp_path, reviews):
     model, console = make_model(tmp_path), Console(width=240, file=io.StringIO())
     options = PruneStage(recover=SHORT, target={"bytes": "100kB"})
     made = run(options, model, tmp_path / "out", reviews, console)
-    assert 80_000 < measure_size(tmp_path / "out").bytes <= 100_000
+    assert 80_000 < measure_size(str(tmp_path / "out")).bytes <= 100_000
     frontier = made.metrics["frontier"]
     (chosen,) = [each for each in frontier["candidates"] if each["chosen"]]
     assert chosen["shape"] == made.metrics["pruning"]["pruned"]["shape"]

@@ -6,7 +6,7 @@ A stage whose inputs have not changed is skipped, one that was killed goes on, a
 from pocketbert.distill.distillation import distill
 from pocketbert.distill.finetune import finetune
 from pocketbert.distill.pretrain import pretrain
-from pocketbert.export.stage import export
+from pocketbert.export.exporting import export
 from pocketbert.export.verification import verify
 from pocketbert.measure.bench import bench
 from pocketbert.measure.evaluation import compare, evaluate

@@ -11,7 +11,7 @@ from pocketbert.distill.finetune import finetune
 from pocketbert.distill.pretrain import pretrain
 from pocketbert.engines.exported import exported_files
 from pocketbert.errors import PocketBertError
-from pocketbert.export.stage import export
+from pocketbert.export.exporting import export
 from pocketbert.manifest import Manifest
 from pocketbert.measure.bench_results import Bench
 from pocketbert.measure.results import Comparison, Role
