@@ -15,8 +15,8 @@ from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import Golden
 from pocketbert.engines.parity import measure_parity
 from pocketbert.errors import GateBreach, ModelError, PocketBertError
-from pocketbert.export.formats import ONNX, OPENVINO
 from pocketbert.export.exporting import export
+from pocketbert.export.formats import ONNX, OPENVINO
 from pocketbert.export.texts import HARD
 from pocketbert.recipe import Data, ExportStage, Limits
 
