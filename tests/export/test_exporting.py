@@ -52,7 +52,7 @@ def test_parity_is_with_transformers_itself():
     model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     texts = [text.text for text in golden.texts]
     features = [tokenizer(text, truncation=True, max_length=tiny.POSITIONS) for text in texts]
-    logits = run_model(model.eval(), [dict(each) for each in features], tokenizer.pad_token_id)
+    logits = run_model(model.eval(), "classification", [dict(each) for each in features], tokenizer.pad_token_id)
     np.testing.assert_allclose(np.array(golden.logits), np.array(logits), atol=1e-5)
 
 
@@ -93,10 +93,13 @@ def test_the_directory_is_still_a_model_and_its_manifest_lists_the_files():
     }
 
 
-def test_half_precision_takes_half_the_bytes():
-    sizes = {each["path"]: each["bytes"] for each in manifest_of(exported("masked_lm"))["exports"]}
-    assert sizes[OPENVINO["fp16"]] < 0.75 * sizes[OPENVINO["fp32"]]
-    assert sizes[ONNX["fp16"]] < 0.75 * sizes[ONNX["fp32"]]
+def test_half_precision_saves_bytes():
+    """Nearly half of the weights' own bytes; the graph around them takes as many as before."""
+    folder = exported("masked_lm")
+    sizes = {each["path"]: each["bytes"] for each in manifest_of(folder)["exports"]}
+    weights = (folder / "model.safetensors").stat().st_size
+    for paths in (ONNX, OPENVINO):
+        assert sizes[paths["fp32"]] - sizes[paths["fp16"]] > 0.25 * weights
 
 
 @pytest.fixture
@@ -141,7 +144,6 @@ def test_a_breach_shows_the_worst_texts_and_leaves_no_model(model, tmp_path, cap
         ({"formats": ["onnx"], "precisions": ["bf16"]}, "bf16 is not to be had in onnx"),
         ({"formats": ["onnx"], "precisions": ["int8"]}, "int8 files are made by quantize"),
         ({"max_length": 4000}, "max_length 4000 is more than the 48 tokens"),
-        ({"pooling": "mean", "data": Data(task="classification", train=["x"])}, "leave the data out"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(model, tmp_path, options, message):
