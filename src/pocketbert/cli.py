@@ -22,7 +22,20 @@ from pocketbert.recipe import (
     TrimStage,
     load_recipe,
 )
-from pocketbert.terminal import Json, Model, Output, console, end, folder_to_make, out, say, show_manifest, write
+from pocketbert.terminal import (
+    Html,
+    Json,
+    Model,
+    Output,
+    breach_written,
+    console,
+    end,
+    folder_to_make,
+    out,
+    say,
+    show_manifest,
+    write,
+)
 
 TRAIN = ("accelerate", "huggingface_hub", "safetensors", "torch", "transformers")
 """What the extra `train` brings and every verb needs."""
@@ -53,15 +66,17 @@ def run(
     """
     from pocketbert import pipeline
     from pocketbert.measure.card import render_card
+    from pocketbert.measure.comparison import Report
 
     loaded = load_recipe(recipe, overrides)
     folder = folder_to_make(Path(loaded.output or f"runs/{loaded.name}"))
-    try:
-        report = pipeline.run(loaded, console=console)
-    except GateBreach as breach:
-        render_card(breach.report, out, folder)
-        write(json, breach.report)
-        raise
+    with breach_written(json):
+        try:
+            report = pipeline.run(loaded, console=console)
+        except GateBreach as breach:
+            if isinstance(breach.report, Report):  # a stage's own gate ends the run before there is one
+                render_card(breach.report, out, folder)
+            raise
     render_card(report, out, folder)
     write(json, report)
 
@@ -127,15 +142,18 @@ def distill(
 
 @app.command()
 @with_flags(Group(PruneStage, "options"), Group(Data, "data", optional="task"))
-def prune(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
+def prune(model: Model, output: Output, sections: dict[str, Any], json: Json = None, html: Html = None) -> None:
     """Take out the layers, heads, neurons or width that matter least, and let the model teach what is left.
 
     Example: pocketbert prune student --target-bytes 10MB --task classification --train train.csv --output pruned
     """
     from pocketbert import pipeline
+    from pocketbert.measure.report import report_stage, write_html
 
     made = pipeline.prune(sections["options"], model, output, sections["data"], console=console)
     show_manifest(output, made, json)
+    if html:
+        write_html(report_stage(output, made), html)
 
 
 @app.command()
@@ -160,7 +178,8 @@ def quantize(model: Model, output: Output, sections: dict[str, Any], json: Json 
     """
     from pocketbert import pipeline
 
-    made = pipeline.quantize(sections["options"], model, output, sections["data"], console=console)
+    with breach_written(json):
+        made = pipeline.quantize(sections["options"], model, output, sections["data"], console=console)
     show_manifest(output, made, json)
 
 
@@ -173,7 +192,8 @@ def export(model: Model, output: Output, sections: dict[str, Any], json: Json = 
     """
     from pocketbert import pipeline
 
-    made = pipeline.export(sections["options"], model, output, sections["data"], console=console)
+    with breach_written(json):
+        made = pipeline.export(sections["options"], model, output, sections["data"], console=console)
     show_manifest(output, made, json)
 
 
@@ -188,13 +208,17 @@ def verify(
     Example: pocketbert verify pocket
     """
     from pocketbert.export import verification
+    from pocketbert.measure.wording import counted
 
-    try:
+    with breach_written(json):
         found = verification.verify(model, console=out)
-    except GateBreach as breach:
-        write(json, breach.report)
-        raise
-    out.print(f"{model}: {len(found.files)} file(s) answer as they did when they were exported", highlight=False)
+    right = [file.path for file in found.files if file.passed]
+    out.print(f"{model}: {counted(len(right), 'file')} answer as they did when they were exported", highlight=False)
+    for file in found.files:
+        if file.skipped:
+            out.print(f"not run: {file.skipped}", highlight=False, soft_wrap=True)
+    if found.preferred:
+        out.print(f"to be loaded on this processor: {found.preferred}", highlight=False)
     write(json, found)
 
 
@@ -270,6 +294,7 @@ def bench(
     ] = None,
     seconds: Annotated[float, typer.Option(help="about how long to time")] = 120.0,
     json: Json = None,
+    html: Html = None,
 ) -> None:
     """Measure models side by side: latency, throughput, start, memory, bytes and, with data, quality.
 
@@ -277,6 +302,7 @@ def bench(
     """
     from pocketbert import pipeline
     from pocketbert.measure.bench_table import render_bench
+    from pocketbert.measure.report import report_bench, write_html
 
     result = pipeline.bench(
         models,
@@ -291,6 +317,8 @@ def bench(
     render_bench(result, out)
     say(result.notes)
     write(json, result)
+    if html:
+        write_html(report_bench(result), html)
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ class Manifest(BaseModel):
         metrics: what was measured while it was made.
         notes: what a person should know, such as guessed columns and skipped rows.
         exports: files for engines.
-        files: SHA-256 of what every engine needs beside them, by path: configuration, tokenizer, golden answers.
+        files: SHA-256 of all else in an exported directory, by path: the model itself, its tokenizer, golden answers.
         machine: where it was made.
         version: of PocketBERT.
         created: UTC.
@@ -94,7 +94,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         problem = error.errors()[0]
         raise ModelError(f"{path}: not a manifest: {problem['loc']} {problem['msg']}; delete the folder") from None

@@ -1,6 +1,8 @@
 """What all commands share: where they print, what they refuse before they begin, how they end."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -9,7 +11,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from pocketbert.distill import ranks
-from pocketbert.errors import PocketBertError
+from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.files import write_atomically
 
 WIDTH = 100
@@ -38,6 +40,10 @@ def folder_to_make(path: Path) -> Path:
 Json = Annotated[
     Path | None,
     typer.Option("--json", help="also write the result to this file", metavar="FILE", callback=_file_to_write),
+]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="also draw the result on a page", metavar="FILE", callback=_file_to_write),
 ]
 Model = Annotated[str, typer.Argument(help="a model directory", metavar="MODEL")]
 Output = Annotated[
@@ -68,6 +74,16 @@ def say(notes: list[str]) -> None:
     """What a person should know beside the result."""
     for note in notes:
         console.print(note, highlight=False)
+
+
+@contextmanager
+def breach_written(path: Path | None) -> Iterator[None]:
+    """What was measured goes into the file also where a gate does not hold."""
+    try:
+        yield
+    except GateBreach as breach:
+        write(path, breach.report)
+        raise
 
 
 def write(path: Path | None, result: BaseModel) -> None:

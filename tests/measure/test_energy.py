@@ -5,9 +5,10 @@ import pytest
 from pocketbert.measure.energy import EnergyMeter, find_meter
 
 
-def make_counter(folder, name, reading, span=10_000_000):
+def make_counter(folder, name, reading, span=10_000_000, title="package-0"):
     package = folder / name
     package.mkdir(parents=True)
+    (package / "name").write_text(f"{title}\n")
     (package / "max_energy_range_uj").write_text(f"{span}\n")
     (package / "energy_uj").write_text(f"{reading}\n")
     return package / "energy_uj"
@@ -16,12 +17,14 @@ def make_counter(folder, name, reading, span=10_000_000):
 def test_packages_add_up_and_their_parts_are_not_counted_again(tmp_path):
     first = make_counter(tmp_path, "intel-rapl:0", 1_000_000)
     second = make_counter(tmp_path, "intel-rapl:1", 500_000)
-    part = make_counter(tmp_path, "intel-rapl:0:0", 700_000)
+    part = make_counter(tmp_path, "intel-rapl:0:0", 700_000, title="core")
+    whole = make_counter(tmp_path, "intel-rapl:2", 2_000_000, title="psys")
     meter = find_meter(tmp_path)
     assert isinstance(meter, EnergyMeter) and meter.read() == 0.0
     first.write_text("3000000\n")
     second.write_text("600000\n")
     part.write_text("900000\n")
+    whole.write_text("9000000\n")
     assert meter.read() == pytest.approx(2.1)
     assert meter.read() == pytest.approx(2.1)
 
@@ -36,7 +39,8 @@ def test_a_counter_that_starts_again_goes_on(tmp_path):
 
 
 def test_a_machine_without_counters_says_so(tmp_path):
-    assert find_meter(tmp_path / "none") == f"this machine does not expose it ({tmp_path / 'none'} has no intel-rapl)"
+    none = tmp_path / "none"
+    assert find_meter(none) == f"this machine does not expose it ({none} has no package of intel-rapl)"
 
 
 def test_counters_that_may_not_be_read_say_so(tmp_path, monkeypatch):

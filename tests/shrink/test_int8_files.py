@@ -6,6 +6,7 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pytest
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from exported import HEADS, exported
 from pocketbert.engines.description import Description
@@ -13,8 +14,9 @@ from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import Golden
 from pocketbert.engines.parity import measure_parity
 from pocketbert.export.formats import ONNX
+from pocketbert.export.onnx import describe_onnx
 from pocketbert.recipe import Limits
-from pocketbert.shrink.int8_onnx import write_int8_dynamic, write_int8_onnx
+from pocketbert.shrink.int8_onnx import write_int8_onnx
 from pocketbert.shrink.int8_openvino import write_int8_openvino
 
 WRITERS = {"onnxruntime": (write_int8_onnx, "model.onnx"), "openvino": (write_int8_openvino, "model.xml")}
@@ -29,7 +31,8 @@ def int8_parity(task: str, engine: str):
     description = fp32.description.model_copy(update={"precision": "int8"})
     path = Path(mkdtemp(prefix=f"int8-{task}-{engine}-"))
     if engine == "dynamic":
-        write_int8_dynamic(folder / ONNX["fp32"], description, path / "model.onnx")
+        quantize_dynamic(folder / ONNX["fp32"], path / "model.onnx", per_channel=True, weight_type=QuantType.QInt8)
+        describe_onnx(path / "model.onnx", description)
         return measure_parity(open_file(path / "model.onnx", threads=1), golden)
     write, name = WRITERS[engine]
     batches = [{key: values for key, values in as_batch(ids).items() if key in fp32.inputs} for ids in golden.ids]

@@ -49,7 +49,7 @@ def test_every_combination_is_a_candidate_and_changes_add_up():
 @pytest.mark.parametrize("share", [0.95, 0.7, 0.5, 0.3])
 def test_of_all_shapes_within_the_bytes_the_one_that_changes_least_is_chosen(share):
     limit = round(share * ANATOMY.count(WHOLE)[1])
-    frontier = find_frontier(Target(bytes=limit), 48, ANATOMY, candidates(), Examiner())
+    frontier = find_frontier(Target(bytes=limit + 100), 48, 100, ANATOMY, candidates(), Examiner())
     (chosen,) = [each for each in frontier.candidates if each.chosen]
     assert chosen.bytes <= limit and chosen.bytes == ANATOMY.count(chosen.shape)[1]
     every = [
@@ -64,7 +64,7 @@ def test_of_all_shapes_within_the_bytes_the_one_that_changes_least_is_chosen(sha
 
 def test_a_frontier_is_better_the_more_it_costs():
     examiner = Examiner()
-    frontier = find_frontier(Target(kept=0.9), 48, ANATOMY, candidates(), examiner)
+    frontier = find_frontier(Target(kept=0.9), 48, 100, ANATOMY, candidates(), examiner)
     sizes, changes = ([getattr(each, name) for each in frontier.candidates] for name in ("bytes", "change"))
     assert sizes == sorted(sizes) and changes == sorted(changes, reverse=True) and len(set(changes)) == len(changes)
     assert frontier.candidates[-1].shape == WHOLE and frontier.cost == "bytes" and frontier.tokens == 48
@@ -75,7 +75,7 @@ def test_a_frontier_is_better_the_more_it_costs():
 @pytest.mark.parametrize("limit", [7.5, 5.0, 2.0, 0.6])
 def test_a_latency_is_kept_and_nearly_used_up(limit):
     examiner = Examiner()
-    frontier = find_frontier(Target(latency_ms=limit), 48, ANATOMY, candidates(), examiner)
+    frontier = find_frontier(Target(latency_ms=limit), 48, 100, ANATOMY, candidates(), examiner)
     (chosen,) = [each for each in frontier.candidates if each.chosen]
     assert chosen.latency_ms <= limit and chosen.latency_ms > 0.7 * limit
     assert len(examiner.seen) <= 12 and len(examiner.seen) == len({str(shape) for shape in examiner.seen})
@@ -92,12 +92,12 @@ def test_a_latency_is_kept_and_nearly_used_up(limit):
 )
 def test_targets_that_are_met_or_out_of_reach_are_refused(target, message):
     with pytest.raises(ModelError, match=f"distilbert: .*{message}"):
-        find_frontier(target, 48, ANATOMY, candidates(), Examiner())
+        find_frontier(target, 48, 100, ANATOMY, candidates(), Examiner())
 
 
 @pytest.mark.parametrize("place", range(7))
 def test_halving_finds_the_smallest_that_holds(place):
-    frontier = find_frontier(Target(kept=0.9), 48, ANATOMY, candidates(), Examiner())
+    frontier = find_frontier(Target(kept=0.9), 48, 100, ANATOMY, candidates(), Examiner())
     shapes = [str(each.shape) for each in frontier.candidates]
     place = min(place, len(shapes) - 2)
     tried = []
@@ -114,6 +114,6 @@ def test_halving_finds_the_smallest_that_holds(place):
 
 
 def test_where_no_smaller_shape_holds_it_is_said():
-    frontier = find_frontier(Target(kept=0.9), 48, ANATOMY, candidates(), Examiner())
+    frontier = find_frontier(Target(kept=0.9), 48, 100, ANATOMY, candidates(), Examiner())
     with pytest.raises(ModelError, match=r"no smaller shape reached 0.8000 .* \(.*: 0.7000.*\); ask for less"):
         choose_by_score(frontier, 0.8, lambda shape: 0.7)

@@ -13,6 +13,8 @@ from pocketbert.errors import PocketBertError
 from pocketbert.files import write_atomically
 from pocketbert.manifest import Manifest, hash_tokenizer, read_manifest, write_manifest
 
+MADE_FOLDERS = ("onnx", "openvino", "browser", "mobile", "golden")
+"""What stages put into a model directory for engines."""
 LOG = "log.jsonl"
 BOARD = "tensorboard"
 
@@ -72,6 +74,18 @@ class StageFolder:
                     self.folder.rmdir()
             raise
 
+    def _drop_others(self) -> None:
+        """Take away what belongs to the model that was here before and has nothing in its place now.
+
+        As long as its manifest stands nothing has been moved yet, so that what is missing in ``whole`` is not made.
+        """
+        earlier = self.folder / "manifest.json"
+        if earlier.is_file():
+            for name in MADE_FOLDERS:
+                if not (self.whole / name).is_dir():
+                    shutil.rmtree(self.folder / name, ignore_errors=True)
+            earlier.unlink()
+
     def _look(self, replace: bool) -> bool:
         """Whether the folder holds this very model already."""
         folder, manifest = self.folder, read_manifest(self.folder)
@@ -121,7 +135,7 @@ class StageFolder:
 
     def close(self, manifest: Manifest) -> None:
         """Move what lies in ``whole`` to its place; the manifest comes last."""
-        (self.folder / "manifest.json").unlink(missing_ok=True)
+        self._drop_others()
         for path in self.whole.iterdir():
             place = self.folder / path.name
             if place.is_dir():

@@ -4,16 +4,18 @@ int8 arithmetic is fast where the processor has instructions for it, and has bee
 order of preference follows the processor, and no file is taken that does not answer here as it did where it was made.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pocketbert.engines.base import Engine
+from pocketbert.engines.description import Description
 from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
 from pocketbert.engines.parity import differences, limit_of
 from pocketbert.errors import ModelError
 from pocketbert.machine import multiplies_int8
-from pocketbert.manifest import ExportedFile, read_manifest
+from pocketbert.manifest import NAME, ExportedFile, read_manifest
 from pocketbert.recipe import Limits
 
 SPOT_CHECKS = 8
@@ -39,27 +41,50 @@ def open_directory(folder: Path, threads: int | None = None) -> Engine:
     if manifest is None or not manifest.exports:
         raise ModelError(f"{folder}: holds no exported files; make them with pocketbert export")
     golden, refused = _sample(Golden.read(folder / FOLDER)), []
-    for exported in _preferred(manifest.exports):
+    for exported in preferred(folder, manifest.exports):
+        said, limits = understand(folder, exported)
         try:
             engine = open_file(folder / exported.path, threads)
+            difference, scale = differences(engine, golden)  # some damage shows only when a file runs
         except ModelError as error:
             refused.append(str(error))
             continue
-        difference, scale = differences(engine, golden)
-        limit = limit_of(Limits.model_validate(exported.limits), engine.description.precision)
+        limit = limit_of(limits, said.precision)
         if difference <= limit * scale:
             return engine
         refused.append(f"{exported.path}: a logit is off by {difference / scale:.2%}, the limit is {limit:.2%}")
     raise ModelError(f"{folder}: no file answers right on this machine\n  " + "\n  ".join(refused))
 
 
-def _preferred(exports: list[ExportedFile]) -> Iterator[ExportedFile]:
-    """Files for the engines at hand, the one that should be fastest first."""
+def preferred(folder: Path, exports: list[ExportedFile]) -> list[ExportedFile]:
+    """Files of engines for a server, in the order in which this processor should be fastest with them.
+
+    Raises:
+        ModelError: the manifest says of a file what cannot be.
+    """
     precisions = _FAST_INT8 if multiplies_int8() else _SLOW_INT8
-    known = [each for each in exports if each.engine in _ENGINES]
-    yield from sorted(
-        known, key=lambda each: (precisions.index(each.description["precision"]), _ENGINES.index(each.engine))
-    )
+
+    def place(each: ExportedFile) -> tuple[int, int]:
+        said, _ = understand(folder, each)
+        return precisions.index(said.precision), _ENGINES.index(each.engine)
+
+    return sorted((each for each in exports if each.engine in _ENGINES), key=place)
+
+
+def understand(folder: Path, exported: ExportedFile) -> tuple[Description, Limits]:
+    """What the manifest says of a file: what it is, and the limits that it has to hold.
+
+    Raises:
+        ModelError: it says what cannot be.
+    """
+    try:
+        return Description.model_validate(exported.description), Limits.model_validate(exported.limits)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise ModelError(
+            f"{folder / NAME}: says of {exported.path} what cannot be: {where}: {problem['msg']}; export it again"
+        ) from None
 
 
 def _sample(golden: Golden) -> Golden:

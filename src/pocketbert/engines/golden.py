@@ -6,10 +6,11 @@ They lie in the model directory, so that any machine can find out whether it com
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -37,6 +38,9 @@ class GoldenText(BaseModel):
     text: Text
     pair: str | None = None
     what: str
+
+
+_TEXTS = TypeAdapter(Annotated[list[GoldenText], Field(min_length=1)])
 
 
 class Golden:
@@ -68,7 +72,7 @@ class Golden:
             ModelError: it is missing or damaged.
         """
         try:
-            texts = TypeAdapter(list[GoldenText]).validate_json((folder / TEXTS).read_bytes())
+            texts = _TEXTS.validate_json((folder / TEXTS).read_bytes())
             arrays = load_file(folder / ANSWERS)
             numbers = range(len(texts))
             return cls(texts, [arrays[f"ids.{n}"] for n in numbers], [arrays[f"logits.{n}"] for n in numbers])

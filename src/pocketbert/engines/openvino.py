@@ -1,5 +1,7 @@
 """OpenVINO: the fastest engine on most x86 processors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +34,17 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        core = openvino.Core()
-        try:
+        self._path, core = path, openvino.Core()
+        with self._explained("load"):
             model = core.read_model(path)
-        except RuntimeError as error:
-            raise ModelError(f"{path}: OpenVINO cannot load it: {_last_line(error)}; export it again") from None
         self.description = Description.from_metadata(_metadata(model), str(path))
         options = {
             "INFERENCE_NUM_THREADS": threads or granted_cores(),
             "INFERENCE_PRECISION_HINT": _ARITHMETIC[self.description.precision],
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._request = core.compile_model(model, "CPU", options).create_infer_request()
+        with self._explained("load"):
+            self._request = core.compile_model(model, "CPU", options).create_infer_request()
         self.inputs = frozenset(port.get_any_name() for port in model.inputs)
         self._outputs = [port.get_any_name() for port in model.outputs]
 
@@ -51,9 +52,18 @@ class OpenVinoEngine:
         """Logits of a padded batch; see :class:`~pocketbert.engines.base.Engine`."""
         tokens = inputs["input_ids"].shape[1]
         feed = {name: self._lengthen(name, array) for name, array in inputs.items() if name in self.inputs}
-        found = self._request.infer(feed)
+        with self._explained("run"):
+            found = self._request.infer(feed)
         logits = arrange_outputs({name: found[name] for name in self._outputs})
         return logits[:, :tokens] if logits.ndim > 2 else logits
+
+    @contextmanager
+    def _explained(self, verb: str) -> Iterator[None]:
+        """The library's errors, in words for the person who has the file."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise ModelError(f"{self._path}: OpenVINO cannot {verb} it: {_last_line(error)}; export it again") from None
 
     def _lengthen(self, name: str, array: NDArray[np.int64]) -> NDArray[np.int64]:
         """Padding up to the next length that is run: (batch, tokens) → (batch, bucket)."""

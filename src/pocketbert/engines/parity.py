@@ -128,10 +128,11 @@ def limit_of(limits: Limits, precision: str) -> float:
 def check_tokenizer(golden: Golden, folder: Path, max_length: int, spans: bool) -> list[str]:
     """Whether the tokenizer of a directory still gives the golden ids; a sentence where it does not."""
     encode = TextEncoder(folder, max_length, spans)
+    read = [encode(text.text, text.pair) for text in golden.texts]
     changed = [
         text.what
-        for text, ids in zip(golden.texts, golden.ids, strict=True)
-        if encode(text.text, text.pair)["input_ids"] != ids[0].tolist()
+        for text, found, (ids, types) in zip(golden.texts, read, _inputs(golden), strict=True)
+        if (found["input_ids"], found["token_type_ids"]) != (ids, types)
     ]
     if not changed:
         return []

@@ -16,23 +16,54 @@ from pocketbert.distill.stage import StageFolder
 from pocketbert.engines.base import Engine, Inputs
 from pocketbert.engines.encoding import TextEncoder
 from pocketbert.engines.exported import files_of, open_file
-from pocketbert.engines.golden import FOLDER, Golden, condense
+from pocketbert.engines.golden import FOLDER, Golden, GoldenText, condense
 from pocketbert.engines.parity import check_parity, measure_parity
 from pocketbert.errors import GateBreach, ModelError
 from pocketbert.export.browser import BrowserPage, write_browser
 from pocketbert.export.browser import Golden as PageText
-from pocketbert.export.formats import BROWSER, Wanted, wanted_files, write_files
+from pocketbert.export.formats import BROWSER, Wanted, int8_sources, wanted_files, write_files
 from pocketbert.export.packages import find_runtime
 from pocketbert.export.subject import Subject, read_subject
 from pocketbert.export.texts import HARD, gate_texts
-from pocketbert.export.verification import FileCheck, show_checks
+from pocketbert.export.verification import FileCheck, Verification, show_checks
 from pocketbert.files import hash_file, hash_text
 from pocketbert.manifest import ExportedFile, Manifest, Parent, hash_options, hash_weights
+from pocketbert.measure.scores import kept
 from pocketbert.models.torch_engine import TorchEngine
 from pocketbert.recipe import Data, ExportStage
-from pocketbert.tasks.base import Encoded, Task, collate
+from pocketbert.tasks.base import Encoded, Feature, Task, collate
 
 _NOT_OURS = {"manifest.json", "log.jsonl"}
+
+
+class _Reference:
+    """The score of the model on the held-out rows, of which files have to keep a share.
+
+    Args:
+        task: scores.
+        encoded: the rows.
+        engine: that runs the model.
+
+    Attributes:
+        score: of the model.
+        notes: a sentence where no share of it can be kept.
+    """
+
+    def __init__(self, task: Task, encoded: Encoded, engine: Engine) -> None:
+        self._task, self._encoded = task, encoded
+        self.score = self.score_engine(engine)
+        self.notes = []
+        if not self.score > 0:
+            self.notes.append(
+                f"the model scores {self.score:.4f} on the held-out rows: no share of that can be kept, so that of the "
+                "score there is no gate"
+            )
+
+    def score_engine(self, engine: Engine) -> float:
+        """The score of a file, or of the model itself: the mean of the deciding metrics."""
+        logits = run_engine(engine, self._encoded.features, engine.description.pad_token_id)
+        scores = self._task.score(self._task.decode(logits, self._encoded), targets(self._encoded.examples))
+        return float(np.mean([scores[name] for name in self._task.deciding]))
 
 
 def export(
@@ -62,18 +93,19 @@ def export(
 
     Raises:
         PocketBertError: model, data and options do not fit together.
-        GateBreach: a file is outside its limits; nothing is written but the report.
+        GateBreach: a file is outside its limits; nothing is written, and its report is the verification.
     """
     console = console or Console(stderr=True)
-    data = options.data or data
+    data = _as_long(options.data or data, options.max_length)
     if not Path(model).is_dir():
         raise ModelError(f"{model}: no such model directory; export takes one on this disk")
     files = wanted_files(options)
     if "browser" in options.formats:
         find_runtime(Path(options.packages or ""))
     prints = fingerprints(data) if data else {}
-    made = [hash_file(path) for path in _int8_files(Path(model), files)]
-    key = hash_text("export", hash_options(options), hash_weights(model), *prints.values(), *made)
+    made = [hash_file(path) for path in int8_sources(Path(model), files) if path.is_file()]
+    read = [hash_options(data), *prints.values()] if data else []
+    key = hash_text("export", hash_options(options), hash_weights(model), *read, *made)
     stage = StageFolder(Path(output), key, replace)
     if stage.done:
         return stage.skip(console)
@@ -87,9 +119,13 @@ def export(
         write_files(files, subject.module, subject.description, Path(model), stage.whole, Path(work), lengths)
     if "browser" in options.formats:
         _finish_browser(subject, golden, options, Path(output).name, stage.whole)
-    checks = [_check(file, subject, golden, options, stage.whole) for file in files]
+    reference = _score_reference(subject)
+    checks = [_check(file, reference, golden, options, stage.whole) for file in files]
+    notes = [*(subject.rows.notes if subject.rows else []), *(reference.notes if reference else [])]
+    for note in notes:
+        console.print(note, highlight=False)
     show_checks(checks, console)
-    _refuse_breaches(checks)
+    _refuse_breaches(checks, output)
     exports = [_describe(check, options, stage.whole) for check in checks]
     manifest = Manifest(
         stage="export",
@@ -97,7 +133,7 @@ def export(
         parents=[Parent(role="model", source=model, weights=subject.description.weights)],
         data=prints,
         options={"data": data and data.model_dump(mode="json"), **options.model_dump(mode="json", exclude={"data"})},
-        notes=subject.rows.notes if subject.rows else [],
+        notes=notes,
         metrics=_metrics(checks),
         exports=exports,
         files={name: hash_file(stage.whole / name) for name in _beside(stage.whole, exports)},
@@ -106,10 +142,9 @@ def export(
     return manifest
 
 
-def _int8_files(model: Path, files: Iterable[Wanted]) -> list[Path]:
-    """The int8 files that go in, where they are there."""
-    paths = [each for file in files if file.precision == "int8" for each in files_of(model / file.path)]
-    return [path for path in paths if path.is_file()]
+def _as_long(data: Data | None, max_length: int | None) -> Data | None:
+    """The data with its rows read as the files will read them."""
+    return data.model_copy(update={"max_length": max_length}) if data and max_length else data
 
 
 def copy_model(source: Path, folder: Path) -> None:
@@ -132,12 +167,28 @@ def _make_golden(subject: Subject, options: ExportStage, folder: Path) -> Golden
     texts = gate_texts(kind, subject.held_out, options.texts)
     encode = TextEncoder(folder, subject.description.max_length, spans=kind == "spans")
     features = [encode(text.text, text.pair) for text in texts]
+    _check_reading(texts, features, subject)
     engine = TorchEngine(subject.module, subject.description)
     answers = [condense(engine.run(collate([each], subject.description.pad_token_id))[0], task) for each in features]
     ids = [np.array([each["input_ids"], each["token_type_ids"]], dtype=np.int64) for each in features]
     golden = Golden(texts, ids, answers)
     golden.write(folder / FOLDER)
     return golden
+
+
+def _check_reading(texts: list[GoldenText], features: list[Feature], subject: Subject) -> None:
+    """Refuse a tokenizer whose class reads otherwise than its ``tokenizer.json``, with which the files are used."""
+    tokenizer, said = subject.loaded.tokenizer, subject.description
+    cut = "only_second" if said.task == "question_answering" else "longest_first"
+    options: dict[str, Any] = {"truncation": cut, "max_length": said.max_length}
+    for text, feature in zip(texts, features, strict=True):
+        own = tokenizer(text.text, text.pair, is_split_into_words=isinstance(text.text, list), **options)
+        if own["input_ids"] != feature["input_ids"]:
+            raise ModelError(
+                f"{subject.loaded.source}: its tokenizer.json reads the text of the gate {text.what!r} otherwise than "
+                "its tokenizer class with tokenizer_config.json does; load the right one with AutoTokenizer, and save "
+                "it here with save_pretrained"
+            )
 
 
 def _finish_browser(subject: Subject, golden: Golden, options: ExportStage, name: str, folder: Path) -> None:
@@ -172,13 +223,14 @@ def _one_row(ids: NDArray[np.int64]) -> Inputs:
     return {"input_ids": ids[:1], "attention_mask": np.ones_like(ids[:1]), "token_type_ids": ids[1:]}
 
 
-def _check(file: Wanted, subject: Subject, golden: Golden, options: ExportStage, folder: Path) -> FileCheck:
+def _check(file: Wanted, reference: _Reference | None, golden: Golden, options: ExportStage, folder: Path) -> FileCheck:
     engine = open_file(folder / file.path)
     parity = measure_parity(engine, golden)
     problems = check_parity(parity, options.limits, file.precision)
-    score, kept = _score(engine, subject)
-    if kept is not None and not kept >= options.limits.kept:
-        problems.append(f"keeps {kept:.2%} of the score, the limit is {options.limits.kept:.2%}")
+    score = reference.score_engine(engine) if reference else None
+    share = kept(reference.score, score) if reference and score is not None else None
+    if share is not None and not share >= options.limits.kept:
+        problems.append(f"keeps {share:.2%} of the score, the limit is {options.limits.kept:.2%}")
     size = sum(path.stat().st_size for path in files_of(folder / file.path))
     return FileCheck(
         path=file.path,
@@ -187,32 +239,24 @@ def _check(file: Wanted, subject: Subject, golden: Golden, options: ExportStage,
         bytes=size,
         parity=parity,
         score=score,
-        kept=kept,
+        kept=share,
         problems=problems,
     )
 
 
-def _score(engine: Engine, subject: Subject) -> tuple[float | None, float | None]:
-    """The file's score on the held-out rows, and the share of torch's that it is."""
+def _score_reference(subject: Subject) -> _Reference | None:
     if subject.rows is None or not subject.held_out:
-        return None, None
+        return None
     encoded = encode_role(subject.rows, subject.role, subject.loaded.tokenizer)
-    torch_engine = TorchEngine(subject.module, subject.description)
-    own, reference = (_score_engine(each, subject.rows.task, encoded) for each in (engine, torch_engine))
-    return own, (own / reference if reference > 0 else None)
+    return _Reference(subject.rows.task, encoded, TorchEngine(subject.module, subject.description))
 
 
-def _score_engine(engine: Engine, task: Task, encoded: Encoded) -> float:
-    logits = run_engine(engine, encoded.features, engine.description.pad_token_id)
-    scores = task.score(task.decode(logits, encoded), targets(encoded.examples))
-    return float(np.mean([scores[name] for name in task.deciding]))
-
-
-def _refuse_breaches(checks: list[FileCheck]) -> None:
+def _refuse_breaches(checks: list[FileCheck], output: Path | str) -> None:
+    report = Verification(directory=str(output), files=checks, problems=[])
     breached = [check for check in checks if check.problems]
     if breached:
         lines = [f"{check.path}: {problem}" for check in breached for problem in check.problems]
-        raise GateBreach(f"export: {len(breached)} file(s) outside the limits\n  " + "\n  ".join(lines), checks)
+        raise GateBreach(f"export: {len(breached)} file(s) outside the limits\n  " + "\n  ".join(lines), report)
 
 
 def _describe(check: FileCheck, options: ExportStage, folder: Path) -> ExportedFile:
@@ -220,7 +264,7 @@ def _describe(check: FileCheck, options: ExportStage, folder: Path) -> ExportedF
     return ExportedFile(
         path=check.path,
         engine=check.engine,
-        files={str(path.relative_to(folder)): hash_file(path) for path in paths},
+        files={path.relative_to(folder).as_posix(): hash_file(path) for path in paths},
         bytes=check.bytes,
         description=open_file(folder / check.path).description.model_dump(mode="json"),
         limits=options.limits.model_dump(mode="json"),
@@ -229,11 +273,10 @@ def _describe(check: FileCheck, options: ExportStage, folder: Path) -> ExportedF
 
 
 def _beside(folder: Path, exports: Iterable[ExportedFile]) -> list[str]:
-    """Files that engines, pages and applications need beside the exported ones."""
+    """All other files of the directory: the model itself, and what engines, pages and applications need beside."""
     own = {name for exported in exports for name in exported.files}
-    inner = [path for room in (FOLDER, "browser", "mobile") for path in (folder / room).rglob("*") if path.is_file()]
-    names = {path.relative_to(folder).as_posix() for path in inner} - own
-    return sorted(["config.json", "tokenizer.json", *names])
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return sorted(names - own)
 
 
 def _metrics(checks: list[FileCheck]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Which files there are: a format in a precision is a path and a way of writing it."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -75,13 +76,19 @@ def wanted_files(options: ExportStage) -> list[Wanted]:
         require("openvino", "openvino", "export")
     if "mobile" in options.formats:
         require("executorch", "mobile", "export")
-    kinds = [kind for each in dict.fromkeys(options.formats) for kind in KINDS[each]]
-    precisions = list(dict.fromkeys(options.precisions))
-    found = [Wanted(kind, precision) for precision in precisions for kind in kinds if precision in PATHS[kind]]
-    for precision in precisions:
+    kinds = [kind for each in options.formats for kind in KINDS[each]]
+    found = [Wanted(kind, precision) for precision in options.precisions for kind in kinds if precision in PATHS[kind]]
+    for precision in options.precisions:
         if not any(file.precision == precision for file in found):
             raise PocketBertError(f"export: {precision} is not to be had in {', '.join(options.formats)}; leave it out")
     return found
+
+
+def int8_sources(model: Path, files: Iterable[Wanted]) -> list[Path]:
+    """Where ``quantize`` has put what int8 files are copies of; a program for a phone is made anew."""
+    sources = {"onnx": ONNX, "browser": ONNX, "mobile": ONNX, "openvino": OPENVINO}
+    paths = [sources[file.kind]["int8"] for file in files if file.precision == "int8" and file.kind in sources]
+    return [each for path in dict.fromkeys(paths) for each in files_of(model / path)]
 
 
 def require(library: str, extra: str, verb: str) -> None:

@@ -93,7 +93,7 @@ def _read_rows(data: Data, loaded: LoadedModel) -> TaskRows:
 
 def _max_length(options: ExportStage, data: Data | None, loaded: LoadedModel) -> int:
     limit = min(max_positions(loaded.model.config), loaded.tokenizer.model_max_length)
-    wanted = options.max_length or (data.max_length if data else limit)
+    wanted = data.max_length if data else options.max_length or limit
     if wanted > limit:
         raise PocketBertError(f"export: max_length {wanted} is more than the {limit} tokens that {loaded.source} takes")
     return wanted

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from pocketbert.engines.choice import preferred, understand
 from pocketbert.engines.description import Description
 from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
@@ -16,7 +17,6 @@ from pocketbert.engines.parity import Parity, check_parity, check_tokenizer, mea
 from pocketbert.errors import GateBreach, ModelError, NotInstalled
 from pocketbert.files import hash_file
 from pocketbert.manifest import ExportedFile, read_manifest
-from pocketbert.recipe import Limits
 
 
 class FileCheck(BaseModel):
@@ -44,6 +44,11 @@ class FileCheck(BaseModel):
     problems: list[str] = []
     skipped: str | None = None
 
+    @property
+    def passed(self) -> bool:
+        """Whether it was run and nothing is wrong with it."""
+        return not self.problems and self.skipped is None
+
 
 class Verification(BaseModel):
     """A model directory verified.
@@ -51,12 +56,14 @@ class Verification(BaseModel):
     Attributes:
         directory: which.
         files: its exported files.
-        problems: of the files that all of them need: configuration, tokenizer, golden answers.
+        problems: of the other files of the directory: the model itself, its tokenizer, golden answers.
+        preferred: the file that a program on this processor should load, of those that are right; None without one.
     """
 
     directory: str
     files: list[FileCheck]
     problems: list[str]
+    preferred: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -84,18 +91,21 @@ def verify(model: Path | str, *, console: Console | None = None) -> Verification
     if manifest is None or not manifest.exports:
         raise ModelError(f"{folder}: holds no exported files; make them with pocketbert export")
     shared = _changed(folder, manifest.files)
-    golden, first = Golden.read(folder / FOLDER), Description.model_validate(manifest.exports[0].description)
+    golden, (first, _) = Golden.read(folder / FOLDER), understand(folder, manifest.exports[0])
     shared += check_tokenizer(golden, folder, first.max_length, first.task == "question_answering")
+    files = {exported.path: _check_file(folder, exported, golden) for exported in manifest.exports}
+    order = [exported.path for exported in preferred(folder, manifest.exports)]
     found = Verification(
         directory=str(folder),
-        files=[_check_file(folder, exported, golden) for exported in manifest.exports],
+        files=list(files.values()),
         problems=shared,
+        preferred=next((path for path in order if files[path].passed), None),
     )
     show_checks(found.files, console or Console(stderr=True))
-    if all(file.skipped for file in found.files):
-        raise NotInstalled("; ".join(file.skipped for file in found.files if file.skipped))
     if not found.passed:
         raise GateBreach(_describe(found), found)
+    if all(file.skipped for file in found.files):
+        raise NotInstalled("; ".join(file.skipped for file in found.files if file.skipped))
     return found
 
 
@@ -125,7 +135,7 @@ def show_checks(checks: list[FileCheck], console: Console) -> None:
 
 
 def _check_file(folder: Path, exported: ExportedFile, golden: Golden) -> FileCheck:
-    said = Description.model_validate(exported.description)
+    said, limits = understand(folder, exported)
     check = FileCheck(path=exported.path, engine=exported.engine, precision=said.precision, bytes=exported.bytes)
     check.problems += _changed(folder, exported.files)
     try:
@@ -143,7 +153,7 @@ def _check_file(folder: Path, exported: ExportedFile, golden: Golden) -> FileChe
         for name in Description.model_fields
         if getattr(says, name) != getattr(said, name)
     ]
-    check.problems += check_parity(check.parity, Limits.model_validate(exported.limits), said.precision)
+    check.problems += check_parity(check.parity, limits, said.precision)
     return check
 
 

@@ -181,7 +181,7 @@ def _time_all(models: Models, sample: MixedSample, shapes: Shapes, counts: list[
     for number, count in enumerate(counts):
         end = schedule.elapsed + (schedule.left - reserved) / (len(counts) - number)
         torch.set_num_threads(count)
-        threaded = models if count == counts[-1] else _with_threads(models, count)
+        threaded = _with_threads(models, count)
         schedule.begin(f"{len(sample.texts)} texts on {counted(count, 'thread')}")
         throughput = time_sample(threaded, sample, count, _SAMPLE_SHARE * (end - schedule.elapsed), meter)
         latency, left_out = time_shapes(threaded, sample, shapes, count, schedule, end - schedule.elapsed)
@@ -195,7 +195,10 @@ def _time_all(models: Models, sample: MixedSample, shapes: Shapes, counts: list[
 
 
 def _with_threads(models: Models, count: int) -> dict[str, OpenModel]:
-    """The same models with files loaded for so many threads; those of torch are of the process."""
+    """The same models with files loaded for so many threads; those of torch are of the process.
+
+    Loaded anew for each number: ExecuTorch's threads are of the process too, and the last file to be loaded decides.
+    """
     return {
         reference: replace(model, engine=open_file(Path(reference), count)) if is_exported(reference) else model
         for reference, model in models.items()

@@ -34,16 +34,21 @@ class EnergyMeter:
 
 def find_meter(counters: Path = COUNTERS) -> EnergyMeter | str:
     """A meter, or the reason why there is none."""
-    # intel-rapl:0 is a package; intel-rapl:0:0 a part of one, counted in it.
-    packages = sorted(path for path in counters.glob("intel-rapl:*") if path.name.count(":") == 1)
-    if not packages:
-        return f"this machine does not expose it ({counters} has no intel-rapl)"
+    # Parts of a package are counted in it, and packages in the whole platform (psys), where there is such a counter.
     try:
+        packages = sorted(path for path in counters.glob("intel-rapl:*") if _is_package(path))
+        if not packages:
+            return f"this machine does not expose it ({counters} has no package of intel-rapl)"
         return EnergyMeter(packages)
     except PermissionError as error:
         return f"{error.filename} may only be read by root on this machine"
     except (OSError, ValueError) as error:
         return f"the counters in {counters} cannot be read ({error})"
+
+
+def _is_package(counter: Path) -> bool:
+    name = counter / "name"
+    return name.is_file() and name.read_text(encoding="ascii").startswith("package")
 
 
 def _read(path: Path) -> int:

@@ -42,7 +42,8 @@ def measure_startup(reference: str, task: str, threads: int, batches: Sequence[A
     arrays = {f"{number} {name}": array for number, batch in enumerate(batches) for name, array in batch.items()}
     np.savez(path, **arrays)  # type: ignore[arg-type]  # it takes arrays by name, beside its one option
     options = {"--reference": reference, "--task": task, "--threads": threads, "--batches": path}
-    command = [sys.executable, "-m", __name__, *(str(each) for pair in options.items() for each in pair)]
+    # -P: modules are looked for where Python has them, not among the files of the user's folder.
+    command = [sys.executable, "-P", "-m", __name__, *(str(each) for pair in options.items() for each in pair)]
     done = subprocess.run(  # noqa: S603 - this very program
         [*command, "--started", repr(time.time())], capture_output=True, text=True, check=False
     )

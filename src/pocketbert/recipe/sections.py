@@ -50,6 +50,11 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str | Path) else value
 
 
+def without_repeats(values: list[Any]) -> list[Any]:
+    """Each value once, in the order of the first."""
+    return list(dict.fromkeys(values))
+
+
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 Sources = Annotated[list[str], BeforeValidator(as_list)]
 

@@ -2,9 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from pocketbert.recipe.sections import Data, Losses, Masking, Section, Sources, Training, parse_bytes
+from pocketbert.recipe.sections import (
+    Data,
+    Losses,
+    Masking,
+    Section,
+    Sources,
+    Training,
+    parse_bytes,
+    without_repeats,
+)
 
 
 class PretrainStage(Training):
@@ -72,7 +81,9 @@ Precision = Literal["fp32", "fp16", "bf16", "int8"]
 class Target(Section):
     """What a pruned model has to reach: exactly one of bytes, latency_ms and kept."""
 
-    bytes: Bytes | None = Field(None, description="most bytes of its weights on disk: 10MB, 800kB")
+    bytes: Bytes | None = Field(
+        None, description="most bytes of weights, tokenizer and configuration on disk: 10MB, 800kB"
+    )
     latency_ms: float | None = Field(None, gt=0, description="most milliseconds for one text of so many tokens")
     tokens: int = Field(128, ge=8, description="tokens of the text that latency_ms is about")
     kept: float | None = Field(
@@ -150,12 +161,14 @@ class QuantizeStage(Section):
     """Make int8 files that hold their gate."""
 
     data: Data | None = Field(None, description="the recipe's data when absent")
-    engines: list[Literal["onnxruntime", "openvino"]] = Field(
-        ["onnxruntime", "openvino"], description="for which engines"
+    engines: Annotated[list[Literal["onnxruntime", "openvino"]], AfterValidator(without_repeats)] = Field(
+        ["onnxruntime", "openvino"], min_length=1, description="for which engines"
     )
     calibration: int = Field(512, gt=0, description="training rows that the ranges of activations are measured on")
     kept: float = Field(0.99, gt=0, lt=2, description="least share of the fp32 score on validation rows")
-    recover: Training | None = Field(None, description="quantization-aware distillation where the gate does not hold")
+    recover: Training | None = Field(
+        None, description="quantization-aware distillation where the gate does not hold with half the layers in fp32"
+    )
 
 
 class Limits(Section):
@@ -175,8 +188,12 @@ class ExportStage(Section):
     """Write the files that engines run, and hold them against the model they were made from."""
 
     data: Data | None = Field(None, description="the recipe's data when absent; real texts for the gate")
-    formats: list[Format] = Field(["onnx", "openvino"], description="what to write")
-    precisions: list[Precision] = Field(["fp32"], description="of the weights; int8 comes from quantize")
+    formats: Annotated[list[Format], AfterValidator(without_repeats)] = Field(
+        ["onnx", "openvino"], min_length=1, description="what to write"
+    )
+    precisions: Annotated[list[Precision], AfterValidator(without_repeats)] = Field(
+        ["fp32"], min_length=1, description="of the weights; int8 comes from quantize"
+    )
     pooling: Literal["mean", "cls"] | None = Field(
         None, description="make one embedding of a text from its tokens, instead of the answer of the model's head"
     )

@@ -116,7 +116,7 @@ def hold_gate(
     higher: list[str] = []
     verdict = gate.judge(attempt(higher))
     order = [] if verdict.held else ranked()
-    while not verdict.held and 2 * max(1, len(higher)) <= len(order):
-        higher = order[: max(1, 2 * len(higher))]
+    while not verdict.held and 2 * (more := max(1, 2 * len(higher))) <= len(order):
+        higher = order[:more]
         verdict = gate.judge(attempt(higher))
     return verdict, higher

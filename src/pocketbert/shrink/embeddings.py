@@ -52,8 +52,8 @@ def check_width(model: PreTrainedModel, width: int, source: str) -> None:
         source: the model's directory, for the message.
 
     Raises:
-        ModelError: the family has no width of its own for embeddings, they are as narrow already, or a masked-LM head
-            is built on the width.
+        ModelError: the family has no width of its own for embeddings, they are as narrow already, stock code would
+            leave out the projection, or a masked-LM head is built on the width.
     """
     config = model.config
     if config.model_type not in PROJECTIONS:
@@ -63,6 +63,11 @@ def check_width(model: PreTrainedModel, width: int, source: str) -> None:
         )
     if width >= config.embedding_size:
         raise ModelError(f"{source}: trim: embedding_size {width} is not below the model's own {config.embedding_size}")
+    if config.model_type == "electra" and width == config.hidden_size:
+        raise ModelError(
+            f"{source}: trim: embedding_size {width} is the width of its layers: stock code then has no projection "
+            "between the two, which this needs; take another"
+        )
     if model.get_output_embeddings() is not None:
         raise ModelError(
             f"{source}: trim: embedding_size: its masked-LM head has layers of the same width, which would have to be "

@@ -45,14 +45,12 @@ class Plan:
         inputs: names of what the tokenizer gives.
         texts: that ranges are measured on.
         gate: to hold.
-        search: whether sensitive layers may stay in fp32.
     """
 
     engines: Sequence[str]
     inputs: Sequence[str]
     texts: Encoded
     gate: Gate
-    search: bool
 
 
 def make_files(
@@ -75,7 +73,7 @@ def make_files(
     nodes = find_nodes(model, onnx.load(graph).graph)
     batches = unpadded_batches(plan.texts.features, module.inputs)
     golden = _answer_some(TorchEngine(module, description), plan.texts)
-    ranked = cache(lambda: rank_layers(module, measure_ranges(module, batches), batches) if plan.search else [])
+    ranked = cache(lambda: rank_layers(module, measure_ranges(module, batches), batches))
 
     def make(engine: str) -> QuantizedFile:
         name = PATHS[FORMATS[engine]]["int8"]

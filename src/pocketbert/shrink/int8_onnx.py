@@ -2,20 +2,22 @@
 
 import logging
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from pocketbert.engines.base import Inputs
 from pocketbert.engines.description import Description
 from pocketbert.export.onnx import describe_onnx
 from pocketbert.shrink.layers import LOOKUP, PRODUCTS, weighted_nodes
 
+_BACK = "DequantizeLinear"
+"""The operator that makes numbers of int8 again."""
 _SMALLEST_TABLE = 4096
 """Values from which on a table is worth the operators that make its rows numbers again."""
 
@@ -36,7 +38,8 @@ def write_int8_onnx(
         path: the file to write; its folder exists.
         higher: names of nodes that stay in fp32; not all of them.
     """
-    nodes = [node for node, _ in weighted_nodes(onnx.load(source).graph) if node.name not in higher]
+    weighted = [(node, table) for node, table in weighted_nodes(onnx.load(source).graph) if node.name not in higher]
+    nodes = [node for node, _ in weighted]
     with _quietly(), tempfile.TemporaryDirectory() as folder:
         quantize_static(
             source,
@@ -46,6 +49,7 @@ def write_int8_onnx(
             op_types_to_quantize=list(PRODUCTS),
             nodes_to_quantize=[node.name for node in nodes if node.op_type in PRODUCTS],
             per_channel=True,
+            reduce_range=_shares_products(weighted),
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QUInt8,
             extra_options={
@@ -58,20 +62,14 @@ def write_int8_onnx(
         _finish(Path(folder) / path.name, description, path, {node.name for node in nodes})
 
 
-def write_int8_dynamic(source: Path, description: Description, path: Path) -> None:
-    """Make a dynamic int8 file: ranges are those of each batch as it comes, so that batch-mates change an answer.
+def _shares_products(weighted: Sequence[tuple[onnx.NodeProto, onnx.TensorProto]]) -> bool:
+    """Whether several products have the same weights, as in ALBERT.
 
-    Args:
-        source: the fp32 file.
-        description: of the int8 file.
-        path: the file to write; its folder exists.
+    These then have seven bits: without instructions for int8, such a file can only be run by a kernel that eight would
+    overflow (engines/onnxruntime.py).
     """
-    nodes = {node.name for node, _ in weighted_nodes(onnx.load(source).graph)}
-    with _quietly(), tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / path.name
-        products = ["MatMul", "Gemm"]  # a convolution would become an operator that browsers lack
-        quantize_dynamic(source, made, op_types_to_quantize=products, per_channel=True, weight_type=QuantType.QInt8)
-        _finish(made, description, path, nodes)
+    names = [table.name for node, table in weighted if node.op_type in PRODUCTS]
+    return len(set(names)) < len(names)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -85,12 +83,43 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _finish(made: Path, description: Description, path: Path, nodes: Collection[str]) -> None:
-    """Shrink the tables, drop the notes on shapes that the library made, and write the file with its description."""
+    """Finish what the library made, drop its notes on shapes, and write the file with its description."""
     model = onnx.load(made)
+    _spare_readers(model.graph)
     _shrink_tables(model.graph, nodes)
     del model.graph.value_info[:]
     onnx.save(model, path)
     describe_onnx(path, description)
+
+
+def _spare_readers(graph: onnx.GraphProto) -> None:
+    """Give what was rounded for a product to no one else.
+
+    The library gives it to all who read the tensor: to the residual connections, whose rounding adds up from layer to
+    layer, and to products that stay in fp32.
+    """
+    made_by = {name: node for node in graph.node for name in node.output}
+    rounded = {
+        node.output[0]: made_by[node.input[0]].input[0]
+        for node in graph.node
+        if node.op_type == _BACK and node.input[0] in made_by and not _is_given_rounded(node, made_by)
+    }
+    for node in graph.node:
+        if not _multiplies_int8(node, made_by):
+            for place, name in enumerate(node.input):
+                node.input[place] = rounded.get(name, name)
+
+
+def _is_given_rounded(node: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto]) -> bool:
+    """Whether a convolution gave these values: without rounding behind it, it would not be int8."""
+    source = made_by.get(made_by[node.input[0]].input[0])
+    return source is not None and source.op_type == "Conv"
+
+
+def _multiplies_int8(node: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto]) -> bool:
+    """Whether the weights of a product are constants of int8."""
+    weights = made_by.get(node.input[PRODUCTS[node.op_type]]) if node.op_type in PRODUCTS else None
+    return weights is not None and weights.op_type == _BACK and weights.input[0] not in made_by
 
 
 def _shrink_tables(graph: onnx.GraphProto, nodes: Collection[str]) -> None:

@@ -35,7 +35,7 @@ def weighted_nodes(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, onn
 
 
 def find_nodes(model: nn.Module, graph: onnx.GraphProto) -> dict[str, list[str]]:
-    """Names of the nodes that have a module's weights, by the module's name; several where layers share them.
+    """Names of the nodes that have a module's weights, by the module's name; several where layers have the same.
 
     The exporter renames, transposes and folds; the numbers are what stays, so they are what is compared.
 
@@ -46,19 +46,20 @@ def find_nodes(model: nn.Module, graph: onnx.GraphProto) -> dict[str, list[str]]
     Raises:
         ModelError: a node has weights of no module.
     """
-    owners: dict[str, str] = {}
+    owners: dict[str, list[str]] = {}
     for name, module in quantizable_modules(model).items():
         for arrangement in _arrangements(module):
-            owners.setdefault(_digest(arrangement), name)
+            owners.setdefault(_digest(arrangement), []).append(name)
     found: dict[str, list[str]] = {}
     for node, weights in weighted_nodes(graph):
-        owner = owners.get(_digest(onnx.numpy_helper.to_array(weights)))
-        if owner is None:
+        equals = owners.get(_digest(onnx.numpy_helper.to_array(weights)))
+        if equals is None:
             raise ModelError(
                 f"{type(model).__name__}: the weights of {node.name} in the exported graph are those of no layer, so "
                 "that it cannot be quantized"
             )
-        found.setdefault(owner, []).append(node.name)
+        for owner in equals:
+            found.setdefault(owner, []).append(node.name)
     return found
 
 

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.files import hash_text, write_atomically
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.measure.results import Frontier, Shape, Speed
+from pocketbert.measure.scores import kept
 from pocketbert.measure.speed import Runnable, measure_speed
 from pocketbert.models.describing import as_engine
 from pocketbert.models.loading import LoadedModel, check_length, load_for_use, max_positions
@@ -193,21 +195,30 @@ def _explore(work: _Work, target: Target, importance: Importance) -> Frontier:
             probe = Probe(work.whole.model, work.anatomy, importance, rows, work.rows.task.name, tokens)
             candidates = list_candidates(work.anatomy, probe.change)
             work.console.print(f"prune: {len(candidates):,} shapes to choose from", highlight=False)
-            frontier = find_frontier(target, tokens, work.anatomy, candidates, probe.examine)
+            beside = _count_beside(work.whole)
+            frontier = find_frontier(target, tokens, beside, work.anatomy, candidates, probe.examine)
             write_atomically(path, frontier.model_dump_json())
     return Frontier.model_validate_json(path.read_bytes())
 
 
+def _count_beside(whole: LoadedModel) -> int:
+    """Bytes of tokenizer and configuration, which pruning leaves as large as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole.tokenizer.save_pretrained(folder)
+        whole.config.save_pretrained(folder)
+        return sum(path.stat().st_size for path in Path(folder).iterdir())
+
+
 def _choose(work: _Work, frontier: Frontier, importance: Importance, before: float) -> Frontier:
     """The frontier with the chosen shape; shapes that were tried before a kill are not tried again."""
-    kept = work.options.target.kept if work.options.target else None
-    if kept is not None:
+    share = work.options.target.kept if work.options.target else None
+    if share is not None:
         if before <= 0:
             raise ModelError(
                 f"{work.anatomy.source}: scores {before:.4f} on the validation rows; a share of that says nothing: "
                 "name shares that stay, or another target"
             )
-        frontier = choose_by_score(frontier, kept * before, lambda shape: _try(work, importance, shape))
+        frontier = choose_by_score(frontier, share * before, lambda shape: _try(work, importance, shape))
     work.console.print(frontier_table(frontier))
     return frontier
 
@@ -267,7 +278,7 @@ def _measure(
         unpruned=_weighed(work.anatomy, work.anatomy.shape, before),
         pruned=_weighed(work.anatomy, picks.shape, after),
         cut=cut,
-        kept=after / before if before > 0 else None,
+        kept=kept(before, after),
         importance=importance_kept(importance, work.anatomy, picks),
         speed=speed,
     )

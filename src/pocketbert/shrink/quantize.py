@@ -69,8 +69,8 @@ def quantize(
     """Make int8 files of a model that keep its score.
 
     Ranges of activations are measured on training rows, the gate is held on validation rows. Where it does not hold,
-    the weights learn from the model itself to bear int8, if ``recover`` asks for it; where it still does not, the
-    layers that int8 hurts most stay in fp32.
+    the layers that int8 hurts most stay in fp32, up to half of all; where it still does not, the weights learn from
+    the model itself to bear int8, if ``recover`` asks for it.
 
     Args:
         options: engines, calibration, gate and recovery.
@@ -148,29 +148,30 @@ def _prepare(options: QuantizeStage, model: str, data: Data, stage: StageFolder,
 def _quantize(work: _Work) -> tuple[Quantization, dict[str, Any]]:
     """The files, and what a recovery says of itself."""
     recover = work.options.recover
-    made = _make_once(work, "straight", search=recover is None)
+    made = _make_once(work, "straight")
     if made.held or recover is None:
         return made, {}
-    work.console.print("quantize: the gate does not hold; the weights learn to bear int8", highlight=False)
+    work.console.print(f"quantize: the gate does not hold\n  {describe_breaches(made)}", highlight=False)
+    work.console.print("quantize: the weights learn to bear int8", highlight=False)
     summary = _learn(work, recover)
-    return _make_once(work, "recovered", search=True), summary
+    return _make_once(work, "recovered"), summary
 
 
-def _make_once(work: _Work, name: str, search: bool) -> Quantization:
+def _make_once(work: _Work, name: str) -> Quantization:
     """Make the files, or find them as they were made before a kill."""
     path = work.stage.work / f"{name}.json"
     with ranks.main_first():
         if not path.is_file():
-            write_atomically(path, _make(work, search).model_dump_json())
+            write_atomically(path, _make(work).model_dump_json())
     return Quantization.model_validate_json(path.read_bytes())
 
 
-def _make(work: _Work, search: bool) -> Quantization:
+def _make(work: _Work) -> Quantization:
     model, tokenizer, folder = work.loaded.model.cpu(), work.loaded.tokenizer, work.stage.whole
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    plan = Plan(work.options.engines, tokenizer.model_input_names, work.texts, work.gate, search)
+    plan = Plan(work.options.engines, tokenizer.model_input_names, work.texts, work.gate)
     with tempfile.TemporaryDirectory(dir=work.stage.work) as temporary:
         files = make_files(model, _describe(work), plan, folder, Path(temporary))
     return Quantization(
@@ -196,15 +197,18 @@ def _describe(work: _Work) -> Description:
 
 
 def _learn(work: _Work, recover: Training) -> dict[str, Any]:
-    """Let the model teach itself with the rounding of int8 in every layer."""
+    """Let the weights learn from the model itself, with the rounding of int8 in every layer."""
     model, tokenizer = work.loaded.model, work.loaded.tokenizer
-    teacher = copy.deepcopy(model)
-    module = Answering(model, list(tokenizer.model_input_names))
+    # Copies learn and teach: training leaves a model computing in other types.
+    student, teacher = copy.deepcopy(model), copy.deepcopy(model)
+    module = Answering(student, list(tokenizer.model_input_names))
     ranges = measure_ranges(module, unpadded_batches(work.texts.features, module.inputs))
-    with simulated(model, ranges):
-        return learn_rows(
-            "quantize", model, tokenizer, work.rows, recover, TASK_LOSSES, work.stage, work.console, teacher
+    with simulated(student, ranges):
+        summary = learn_rows(
+            "quantize", student, tokenizer, work.rows, recover, TASK_LOSSES, work.stage, work.console, teacher
         )
+    model.load_state_dict(student.state_dict())
+    return summary
 
 
 def _refuse_breaches(made: Quantization, options: QuantizeStage) -> None:

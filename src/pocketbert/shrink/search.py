@@ -61,7 +61,7 @@ def list_candidates(anatomy: Anatomy, change: Change) -> list[Candidate]:
 
 
 def find_frontier(
-    target: Target, tokens: int, anatomy: Anatomy, candidates: Sequence[Candidate], examine: Examine
+    target: Target, tokens: int, beside: int, anatomy: Anatomy, candidates: Sequence[Candidate], examine: Examine
 ) -> Frontier:
     """The frontier of candidates; for a target of bytes or latency with the chosen one.
 
@@ -70,6 +70,7 @@ def find_frontier(
     Args:
         target: what is to be reached.
         tokens: of the text that latencies are about.
+        beside: bytes of what lies beside the weights, which a target of bytes counts too.
         anatomy: of the whole model.
         candidates: of :func:`list_candidates`.
         examine: runs a candidate.
@@ -81,7 +82,7 @@ def find_frontier(
         return _search_latency(target.latency_ms, tokens, anatomy, candidates, examine)
     chosen = None
     if target.bytes is not None:
-        chosen = _choose_within(target.bytes, candidates, examine, anatomy)
+        chosen = _choose_within(target.bytes, beside, candidates, examine, anatomy)
     examined = [examine(each) for each in _spread(_best_by(candidates, _bytes), _bytes)]
     return Frontier(candidates=_best_with(examined, chosen, _bytes), cost="bytes", tokens=tokens)
 
@@ -154,17 +155,20 @@ def _spread(candidates: Sequence[Candidate], cost: Callable[[Candidate], float])
     return [candidates[place] for place in sorted(places)]
 
 
-def _choose_within(limit: int, candidates: Sequence[Candidate], examine: Examine, anatomy: Anatomy) -> Candidate:
-    whole, least = candidates[-1], min(candidates, key=_bytes)
+def _choose_within(
+    wanted: int, beside: int, candidates: Sequence[Candidate], examine: Examine, anatomy: Anatomy
+) -> Candidate:
+    whole, least, limit = candidates[-1], min(candidates, key=_bytes), wanted - beside
     if whole.bytes <= limit:
         raise ModelError(
-            f"{anatomy.source}: has {whole.bytes:,} bytes of weights, within target.bytes {limit:,} already; leave the "
-            "stage out, or ask for less"
+            f"{anatomy.source}: has {whole.bytes:,} bytes of weights and {beside:,} of tokenizer and configuration, "
+            f"within target.bytes {wanted:,} already; leave the stage out, or ask for less"
         )
     if least.bytes > limit:
         raise ModelError(
-            f"{anatomy.source}: target.bytes {limit:,} is out of reach: the smallest shape ({least.shape}) has "
-            f"{least.bytes:,}; trim the vocabulary first, or ask for more"
+            f"{anatomy.source}: target.bytes {wanted:,} is out of reach: the smallest shape ({least.shape}) has "
+            f"{least.bytes:,} bytes of weights, beside {beside:,} of tokenizer and configuration; trim the vocabulary "
+            "first, or ask for more"
         )
     within: dict[tuple[int, int], Candidate] = {}
     for each in sorted((each for each in candidates if each.bytes <= limit), key=lambda each: each.change):

@@ -28,6 +28,7 @@ async function keep(key) {
   const kept = await cache.match(key);
   if (kept) return kept;
   const fresh = await fetch(key, { cache: "no-cache" });
-  if (fresh.ok) await cache.put(key, fresh.clone());
+  // Where the browser has no room for it, it is fetched anew each time.
+  if (fresh.ok) await cache.put(key, fresh.clone()).catch((error) => console.warn(`not kept: ${key}`, error));
   return fresh;
 }
