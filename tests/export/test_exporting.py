@@ -16,7 +16,7 @@ from pocketbert.engines.golden import Golden
 from pocketbert.engines.parity import measure_parity
 from pocketbert.errors import GateBreach, ModelError, PocketBertError
 from pocketbert.export.exporting import export
-from pocketbert.export.formats import ONNX, OPENVINO
+from pocketbert.export.formats import ONNX, OPENVINO, Wanted, int8_sources
 from pocketbert.export.texts import HARD
 from pocketbert.recipe import Data, ExportStage, Limits
 
@@ -161,3 +161,55 @@ def test_data_of_another_task_is_refused(model, tmp_path):
 def test_a_hub_name_is_refused(tmp_path):
     with pytest.raises(ModelError, match="no such model directory"):
         export(ExportStage(), "bert-base-uncased", tmp_path / "out")
+
+
+def test_a_tokenizer_class_that_reads_otherwise_is_refused(tmp_path):
+    """The files are used with tokenizer.json alone, and the model was trained with what the class makes of it."""
+    folder = make_model(tmp_path / "model", "classification")
+    path = folder / "tokenizer_config.json"
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(fields | {"do_lower_case": False}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"tokenizer\.json reads the text of the gate .* otherwise than its tokenizer"):
+        export(ExportStage(), str(folder), tmp_path / "out", console=QUIET)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_the_length_that_is_asked_for_is_that_of_the_rows_too(tmp_path, cli):
+    train = tiny.write_reviews(tmp_path / "rows.csv", 40)
+    model = make_model(tmp_path / "model", "classification")  # 48 tokens, where rows have up to 128 by default
+    called = cli("export", model, "--max-length", 40, "--task", "classification", "--test", train, "--formats", "onnx",
+                 "--limits-label-flips", 0.1, "--output", tmp_path / "out")  # fmt: skip
+    assert called.code == 0, called.err
+    assert manifest_of(tmp_path / "out")["exports"][0]["description"]["max_length"] == 40
+
+
+def test_other_rows_or_another_int8_file_make_another_export(tmp_path):
+    model = make_model(tmp_path / "model", "classification")
+    made = export(ExportStage(formats=["onnx"]), str(model), tmp_path / "out", console=QUIET)
+    rows = Data(task="classification", test=[str(tiny.write_reviews(tmp_path / "rows.csv", 40))], max_length=32)
+    options = ExportStage(formats=["onnx"], limits=Limits(label_flips=0.1))
+    keys = {made.key}
+    for data in (rows, rows.model_copy(update={"max_length": 40})):
+        keys.add(export(options, str(model), tmp_path / "out", data, console=QUIET, replace=True).key)
+    assert len(keys) == 3
+    wanted = [Wanted(kind, "int8") for kind in ("browser", "mobile", "program", "openvino")]
+    assert [path.name for path in int8_sources(model, wanted)] == [
+        "model_quantized.onnx", "openvino_model_int8.xml", "openvino_model_int8.bin",
+    ]  # fmt: skip
+
+
+def test_files_of_a_format_that_was_dropped_do_not_stay(tmp_path):
+    model = make_model(tmp_path / "model", "classification")
+    export(ExportStage(formats=["onnx", "openvino"]), str(model), tmp_path / "out", console=QUIET)
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    export(ExportStage(formats=["onnx"]), str(model), tmp_path / "out", console=QUIET, replace=True)
+    assert not (tmp_path / "out" / "openvino").exists() and (tmp_path / "out" / "mine.txt").exists()
+
+
+def test_a_breach_is_written_where_json_is_asked_for(tmp_path, cli):
+    model = make_model(tmp_path / "model", "classification")
+    called = cli("export", model, "--formats", "onnx", "--limits-fp32", 1e-12, "--output", tmp_path / "out",
+                 "--json", tmp_path / "breach.json")  # fmt: skip
+    assert called.code == 1 and "outside the limits" in called.err
+    report = json.loads((tmp_path / "breach.json").read_text())
+    assert report["files"][0]["path"] == ONNX["fp32"] and report["files"][0]["problems"]

@@ -11,7 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from exported import QUIET, exported
-from pocketbert.errors import GateBreach, ModelError
+from pocketbert.engines.choice import open_directory
+from pocketbert.errors import GateBreach, ModelError, NotInstalled
+from pocketbert.export import verification
 from pocketbert.export.formats import ONNX, OPENVINO
 from pocketbert.export.verification import verify
 from pocketbert.files import hash_file
@@ -114,6 +116,82 @@ def test_damage_is_found_without_its_hash(folder, damage, message):
     believe(folder, DAMAGES[damage](folder))
     with pytest.raises(GateBreach, match=message):
         verify(folder, console=QUIET)
+
+
+def test_damage_to_the_model_itself_is_found(folder):
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    (folder / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(GateBreach) as breach:
+        verify(folder, console=QUIET)
+    for name in (path.name, "tokenizer_config.json"):
+        assert f"{name} is not the file that was exported" in str(breach.value)
+    assert len(breach.value.report.problems) == 2
+
+
+def halve_table(folder):
+    """Ids of the second half of the vocabulary are looked up in vain."""
+    path = folder / ONNX["fp32"]
+    model = onnx.load(path)
+    table = next(each for each in model.graph.initializer if "word_embeddings" in each.name)
+    values = numpy_helper.to_array(table)
+    table.CopyFrom(numpy_helper.from_array(values[: len(values) // 2].copy(), table.name))
+    onnx.save(model, path)
+
+
+def test_damage_that_shows_when_a_file_runs_is_a_breach_and_not_a_traceback(folder):
+    halve_table(folder)
+    with pytest.raises(GateBreach, match=r"model\.onnx: ONNX Runtime cannot run it: .*; export it again") as breach:
+        verify(folder, console=QUIET)
+    assert breach.value.report.preferred not in (None, ONNX["fp32"])
+
+
+def test_a_file_that_fails_when_it_runs_is_passed_over_at_load(folder):
+    halve_table(folder)
+    for name in (OPENVINO["fp32"], OPENVINO["bf16"]):
+        (folder / name).unlink()
+    assert open_directory(folder).description.precision == "fp16"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda manifest: manifest["exports"][0]["limits"].update(fp32="much"), "limits|fp32: Input should be"),
+        (lambda manifest: manifest["exports"][0]["description"].update(task=7), "task: Input should be"),
+    ],
+)
+def test_a_manifest_that_says_what_cannot_be_is_refused(folder, change, message):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    change(manifest)
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"manifest\.json: says of onnx/model\.onnx what cannot be: .*({message})"):
+        verify(folder, console=QUIET)
+
+
+def test_a_damaged_manifest_or_golden_file_is_refused(folder):
+    (folder / "golden" / "texts.json").write_text("[]")
+    with pytest.raises(ModelError, match="the golden answers cannot be read"):
+        verify(folder, console=QUIET)
+    (folder / "manifest.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(ModelError, match=r"manifest\.json: not a manifest"):
+        verify(folder, console=QUIET)
+
+
+def test_files_that_were_not_run_are_not_counted_as_right(folder, cli, monkeypatch):
+    whole = verification.open_file
+
+    def without_openvino(path, *rest):
+        if path.suffix == ".xml":
+            raise NotInstalled(f"{path}: needs openvino")
+        return whole(path, *rest)
+
+    monkeypatch.setattr(verification, "open_file", without_openvino)
+    called = cli("verify", folder)
+    assert called.code == 0 and "2 files answer as they did" in called.out
+    assert called.out.count("not run: ") == 3 and f"to be loaded on this processor: {ONNX['fp32']}" in called.out
 
 
 def test_a_missing_file_is_found(folder):
