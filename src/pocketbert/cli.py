@@ -213,7 +213,8 @@ def verify(
     with breach_written(json):
         found = verification.verify(model, console=out)
     right = [file.path for file in found.files if file.passed]
-    out.print(f"{model}: {counted(len(right), 'file')} answer as they did when they were exported", highlight=False)
+    answers = f"{model}: {counted(len(right), 'file')} answer as they did when they were exported"
+    out.print(answers, highlight=False, soft_wrap=True)
     for file in found.files:
         if file.skipped:
             out.print(f"not run: {file.skipped}", highlight=False, soft_wrap=True)
