@@ -87,7 +87,9 @@ def test_the_directory_is_still_a_model_and_its_manifest_lists_the_files():
     assert half["bytes"] == sum((folder / name).stat().st_size for name in half["files"])
     assert set(manifest["files"]) == {
         "config.json",
+        "model.safetensors",
         "tokenizer.json",
+        "tokenizer_config.json",
         "golden/texts.json",
         "golden/answers.safetensors",
     }
