@@ -30,11 +30,13 @@ from common import call, compare_rounds, console, make_parser, measure_in_turn, 
 from pocketbert.engines.base import Engine
 from pocketbert.engines.description import Description
 from pocketbert.engines.exported import files_of, open_file
-from pocketbert.export.onnx import describe_onnx, write_onnx
-from pocketbert.export.openvino import save_openvino, write_openvino
+from pocketbert.export.onnx import write_onnx
+from pocketbert.export.openvino import write_openvino
 from pocketbert.measure.wording import file_size, times
 from pocketbert.models.answering import Answering
 from pocketbert.models.describing import as_engine
+from pocketbert.shrink.int8_onnx import write_int8_onnx
+from pocketbert.shrink.int8_openvino import write_int8_openvino
 
 Shape = tuple[int, int]
 """Texts of a call, and tokens of each."""
@@ -184,45 +186,12 @@ def write_files(model: DistilBertForSequenceClassification, folder: Path) -> dic
     for precision in ("fp32", "bf16"):
         path = files[f"OpenVINO {precision}"] = folder / f"openvino_{precision}.xml"
         write_openvino(folder / "model.onnx", description.model_copy(update={"precision": precision}), path)
-    int8 = description.model_copy(update={"precision": "int8"})
+    int8, texts = description.model_copy(update={"precision": "int8"}), _calibration()
     files["ONNX Runtime int8"], files[OURS] = folder / "model_int8.onnx", folder / "openvino_int8.xml"
-    quantize_onnx(files["ONNX Runtime fp32"], int8, files["ONNX Runtime int8"])
-    quantize_openvino(files["ONNX Runtime fp32"], int8, files[OURS])
+    write_int8_onnx(files["ONNX Runtime fp32"], int8, texts, files["ONNX Runtime int8"])
+    write_int8_openvino(files["ONNX Runtime fp32"], int8, texts, files[OURS])
     order = ["ONNX Runtime fp32", "ONNX Runtime int8", "OpenVINO fp32", "OpenVINO bf16", OURS]
     return {label: files[label] for label in order}
-
-
-def quantize_onnx(source: Path, description: Description, path: Path) -> None:
-    """Static int8 for ONNX Runtime: weights by channel, ranges of activations from random texts."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._batches = _calibration()
-
-        def get_next(self) -> Batch | None:
-            return next(self._batches, None)
-
-    quantize_static(
-        source,
-        path,
-        Reader(),
-        per_channel=True,
-        op_types_to_quantize=["MatMul", "Gemm"],
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
-    describe_onnx(path, description)
-
-
-def quantize_openvino(source: Path, description: Description, path: Path) -> None:
-    """Static int8 for OpenVINO."""
-    import nncf
-
-    model = nncf.quantize(
-        openvino.convert_model(source), nncf.Dataset(list(_calibration())), model_type=nncf.ModelType.TRANSFORMER
-    )
-    save_openvino(model, description, path)
 
 
 def make_batch(shape: Shape, seed: int) -> Batch:
@@ -231,8 +200,8 @@ def make_batch(shape: Shape, seed: int) -> Batch:
     return {"input_ids": ids, "attention_mask": np.ones(shape, dtype=np.int64)}
 
 
-def _calibration() -> Iterator[Batch]:
-    return (make_batch((1, 64), seed) for seed in range(CALIBRATION))
+def _calibration() -> list[Batch]:
+    return [make_batch((1, 64), seed) for seed in range(CALIBRATION)]
 
 
 def _best_by_hand(path: Path, threads: int, shapes: list[Shape], seconds: float) -> Way:
