@@ -10,6 +10,7 @@ from rich.table import Table
 from pocketbert import quiet
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.flags import Group, with_flags
+from pocketbert.manifest import Manifest
 from pocketbert.recipe import (
     Data,
     DistillStage,
@@ -148,12 +149,19 @@ def prune(model: Model, output: Output, sections: dict[str, Any], json: Json = N
     Example: pocketbert prune student --target-bytes 10MB --task classification --train train.csv --output pruned
     """
     from pocketbert import pipeline
-    from pocketbert.measure.report import report_stage, write_html
+    from pocketbert.measure.comparison import report_stage
+    from pocketbert.measure.report import write_html
 
-    made = pipeline.prune(sections["options"], model, output, sections["data"], console=console)
-    show_manifest(output, made, json)
-    if html:
-        write_html(report_stage(output, made), html)
+    def show(made: Manifest) -> None:
+        show_manifest(output, made, json)
+        if html:
+            write_html(report_stage(output, made), html)
+
+    try:
+        show(pipeline.prune(sections["options"], model, output, sections["data"], console=console))
+    except GateBreach as breach:
+        show(breach.report)
+        raise
 
 
 @app.command()
@@ -303,7 +311,8 @@ def bench(
     """
     from pocketbert import pipeline
     from pocketbert.measure.bench_table import render_bench
-    from pocketbert.measure.report import report_bench, write_html
+    from pocketbert.measure.comparison import report_bench
+    from pocketbert.measure.report import write_html
 
     result = pipeline.bench(
         models,

@@ -13,7 +13,7 @@ import tiny
 from pocketbert.data.sources import fingerprint
 from pocketbert.distill.finetune import finetune
 from pocketbert.distill.trainer import PocketTrainer
-from pocketbert.errors import DataError, ModelError, PocketBertError
+from pocketbert.errors import DataError, GateBreach, ModelError, PocketBertError
 from pocketbert.manifest import read_manifest
 from pocketbert.measure.size import measure_size
 from pocketbert.recipe import Data, FinetuneStage, Losses, PruneStage, Training
@@ -129,6 +129,24 @@ def test_a_target_of_bytes_is_reached_on_disk(tmp_path, reviews):
     assert chosen["shape"] == made.metrics["pruning"]["pruned"]["shape"]
     assert all(each["latency_ms"] > 0 for each in frontier["candidates"]) and frontier["tokens"] == tiny.POSITIONS
     assert "Frontier" in console.file.getvalue()
+
+
+def test_a_recovery_that_misses_the_target_is_a_breach_with_the_model_kept(tmp_path, reviews, monkeypatch):
+    options, train = PruneStage(recover=SHORT, target={"kept": 0.9}), module.learn_rows
+
+    def learn(title, *rest):
+        summary = train(title, *rest)
+        return summary | {"best_score": 1.0 if title == "trying" else 0.01}
+
+    monkeypatch.setattr(module, "learn_rows", learn)
+    model = make_model(tmp_path)
+    for _ in range(2):  # made, and found as it was made
+        with pytest.raises(
+            GateBreach, match=r"after recovery, less than the 90\.0 % asked for\n  the model stands in"
+        ) as it:
+            run(options, model, tmp_path / "out", reviews)
+    assert it.value.report == read_manifest(tmp_path / "out")
+    assert measure_size(str(tmp_path / "out")).parameters == it.value.report.metrics["pruning"]["pruned"]["parameters"]
 
 
 def test_a_search_goes_on_where_it_was_killed(tmp_path, reviews, monkeypatch):

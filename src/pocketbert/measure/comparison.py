@@ -1,4 +1,4 @@
-"""The report of a run: everything it measured, its gates, and where each number came from."""
+"""The report of a run, a bench or a stage: everything it measured, its gates, and where each number came from."""
 
 import json
 import math
@@ -9,8 +9,10 @@ from typing import Any
 
 from pydantic import Field
 
+from pocketbert.distill.stage import LOG
 from pocketbert.files import write_atomically
-from pocketbert.machine import Machine
+from pocketbert.machine import Machine, describe_machine
+from pocketbert.manifest import Manifest
 from pocketbert.measure.bench_results import Bench
 from pocketbert.measure.results import (
     Interval,
@@ -249,3 +251,24 @@ def _parse_line(line: str) -> dict[str, Any]:
         for key, value in known
         if key in CurvePoint.model_fields and isinstance(value, int | float) and math.isfinite(value)
     }
+
+
+def report_bench(bench: Bench) -> Report:
+    """A bench as a report, for its page."""
+    names = [model.name for model in bench.models]
+    return Report(name=" · ".join(names), bench=bench, provenance=Provenance(machine=describe_machine()))
+
+
+def report_stage(folder: Path, manifest: Manifest) -> Report:
+    """A stage as a report, for its page: its curves, the search it made, and its manifest.
+
+    Args:
+        folder: that the stage has made.
+        manifest: of it.
+    """
+    log = folder / LOG
+    return Report(
+        name=folder.name,
+        curves=[read_curve(folder.name, log)] if log.is_file() else [],
+        provenance=Provenance(manifests={folder.name: manifest.model_dump(mode="json")}, machine=manifest.machine),
+    )

@@ -8,14 +8,11 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pocketbert.distill.stage import LOG
 from pocketbert.files import write_atomically
-from pocketbert.machine import describe_machine
-from pocketbert.manifest import Manifest
 from pocketbert.measure import bench_charts, charts, wording
 from pocketbert.measure.bench_results import Bench
 from pocketbert.measure.bench_table import milliseconds
-from pocketbert.measure.comparison import NEXT_STEP, Curve, Provenance, Report, read_curve
+from pocketbert.measure.comparison import NEXT_STEP, Curve, Report
 from pocketbert.measure.frontier import ScatterPlot, plot_frontier, read_frontiers
 from pocketbert.measure.results import ROLE_NAMES, Ratio, TaskComparison
 
@@ -26,27 +23,6 @@ LARGEST_HEAT_TABLE = 12
 def write_html(report: Report, path: Path) -> None:
     """Write the report as one HTML file; a killed write leaves the old one."""
     write_atomically(path, render_html(report))
-
-
-def report_bench(bench: Bench) -> Report:
-    """A bench as a report, for its page."""
-    names = [model.name for model in bench.models]
-    return Report(name=" · ".join(names), bench=bench, provenance=Provenance(machine=describe_machine()))
-
-
-def report_stage(folder: Path, manifest: Manifest) -> Report:
-    """A stage as a report, for its page: its curves, the search it made, and its manifest.
-
-    Args:
-        folder: that the stage has made.
-        manifest: of it.
-    """
-    log = folder / LOG
-    return Report(
-        name=folder.name,
-        curves=[read_curve(folder.name, log)] if log.is_file() else [],
-        provenance=Provenance(manifests={folder.name: manifest.model_dump(mode="json")}, machine=manifest.machine),
-    )
 
 
 def render_html(report: Report) -> str:

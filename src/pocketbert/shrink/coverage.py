@@ -43,7 +43,8 @@ class Coverage:
         words: how many, as the tokenizer parts them.
         pieces: in all texts.
         unknown: words with a piece for the unknown.
-        broken: a text that is not unchanged though all its pieces are there; empty where the tokenizer is sound.
+        broken: a text that is not unchanged though all its pieces are there; empty where the tokenizer is sound. An
+            unknown word is no piece: without the piece that led WordPiece astray, others may spell it.
     """
 
     name: str
@@ -162,7 +163,7 @@ def compare_readings(texts: Texts, before: Any, after: Any, numbers: Mapping[int
             same = expected == second.ids
             unknown = first.unknown_words(before.unk_token_id), second.unknown_words(after.unk_token_id)
             coverage.add(same, len(set(first.words)), (len(first.ids), len(second.ids)), unknown)
-            if not same and None not in expected:
+            if not same and None not in expected and not unknown[0]:
                 coverage.broken = text if isinstance(text, str) else " ".join(text)
     if not coverage.words:
         raise DataError(f"{texts.name}: no text to read; is the file empty?")

@@ -54,11 +54,16 @@ def describe_speed(speed: Speed) -> str:
     return f"{batches}; {_verdict('one text at a time', speed.latency_ratio[PRUNED])}"
 
 
-def describe_shortfall(outcome: Outcome, target: Target | None) -> list[str]:
-    """A sentence if the whole recovery ended below the score that a short one had reached; else nothing."""
-    if target is None or target.kept is None or outcome.kept is None or outcome.kept >= target.kept:
-        return []
-    return [f"kept {percent(outcome.kept)} after recovery, less than the {percent(target.kept)} asked for"]
+def describe_shortfall(kept: float | None, target: Target | None) -> str:
+    """A sentence if the whole recovery ended below the score that a short one had reached; else empty.
+
+    Args:
+        kept: share of the unpruned model's validation score after recovery.
+        target: of the pruning.
+    """
+    if target is None or target.kept is None or kept is None or kept >= target.kept:
+        return ""
+    return f"kept {percent(kept)} after recovery, less than the {percent(target.kept)} asked for"
 
 
 def outcome_table(outcome: Outcome) -> Table:

@@ -19,7 +19,7 @@ from pocketbert.distill.learning import TASK_LOSSES, check_losses, evaluator, le
 from pocketbert.distill.rows import TaskRows, check_purpose, encode_role, fingerprints, read_rows, training_inputs
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.trainer import Evaluator
-from pocketbert.errors import ModelError, PocketBertError
+from pocketbert.errors import GateBreach, ModelError, PocketBertError
 from pocketbert.files import hash_text, write_atomically
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.measure.results import Frontier, Shape, Speed
@@ -94,6 +94,8 @@ def prune(
 
     Raises:
         ModelError: the model's family does not allow the sizes, or no shape is within the target.
+        GateBreach: the whole recovery ended below ``target.kept``; the model directory is there all the same, and the
+            report is its manifest.
         PocketBertError: the data or the model cannot be used.
         Interrupted: asked to stop; the state is saved.
     """
@@ -110,12 +112,24 @@ def prune(
     inputs = (hash_options(settled), hash_options(options.recover), training_inputs(data, prints))
     stage = StageFolder(Path(output), hash_text("prune", *inputs, parent.weights), replace)
     if stage.done:
-        return stage.skip(console)
+        return _hold_target(stage.skip(console), options.target, stage.folder)
     work = _prepare(options, losses, model, data, stage, console)
     small, manifest = _prune(work)
     manifest.parents, manifest.data = [parent], prints
     manifest.options |= {"data": data.model_dump(mode="json")}
     stage.finish(small, work.whole.tokenizer, manifest)
+    return _hold_target(manifest, options.target, stage.folder)
+
+
+def _hold_target(manifest: Manifest, target: Target | None, folder: Path) -> Manifest:
+    """The manifest of the finished stage, where the model in it has reached its target."""
+    shortfall = describe_shortfall(manifest.metrics["pruning"]["kept"], target)
+    if shortfall:
+        raise GateBreach(
+            f"prune: {shortfall}\n  the model stands in {folder} all the same; let it recover longer, or lower "
+            "target.kept",
+            manifest,
+        )
     return manifest
 
 
@@ -155,11 +169,10 @@ def _prune(work: _Work) -> tuple[PreTrainedModel, Manifest]:
     outcome = _measure(work, small, picks, importance, (before, cut, metrics["best_score"]))
     metrics["pruning"] = outcome.model_dump(mode="json")
     work.console.print(outcome_table(outcome))
-    findings = [describe_speed(outcome.speed), *describe_shortfall(outcome, work.options.target)]
-    for finding in findings:
-        work.console.print(f"prune: {finding}", highlight=False)
+    speed = describe_speed(outcome.speed)
+    work.console.print(f"prune: {speed}", highlight=False)
     resolved = work.options.model_copy(update={"losses": losses}).model_dump(mode="json")
-    notes = [*work.rows.notes, f"{work.anatomy.shape} → {picks.shape}", *findings]
+    notes = [*work.rows.notes, f"{work.anatomy.shape} → {picks.shape}", speed]
     return small, Manifest(stage="prune", key=work.stage.key, notes=notes, metrics=metrics, options=resolved)
 
 
