@@ -14,7 +14,9 @@ from safetensors.torch import load_file
 import tiny
 from pocketbert import pipeline
 from pocketbert.manifest import Manifest
-from pocketbert.measure import evaluation
+from pocketbert.measure import bench_timing, evaluation
+from pocketbert.measure.results import Shape, Startup
+from pocketbert.shrink import probe, prune
 
 SHORT = ("--steps", 2, "--batch-size", 4, "--precision", "fp32", "--max-length", 32)
 HEADER = "text,label\n"
@@ -194,7 +196,43 @@ def test_compare_prints_the_card_and_writes_json(tmp_path, cli, teacher, monkeyp
     assert set(result["sizes"]) == {"teacher", "student"} and result["quality"]
 
 
-@pytest.mark.parametrize("command", ["run", "pretrain", "finetune", "distill", "evaluate", "compare"])
+def test_bench_prints_its_tables_and_draws_its_page(tmp_path, cli, teacher, monkeypatch):
+    start = Startup(load_seconds=1.5, first_answer_seconds=0.25, peak_bytes=7)
+    monkeypatch.setattr(bench_timing, "measure_startup", lambda *_: start)
+    student = tiny.make_checkpoint(tmp_path / "student", "distilbert", "SequenceClassification", layers=1)
+    test = tiny.write_reviews(tmp_path / "test.csv", 30)
+    called = cli("bench", student, "--against", teacher, "--task", "classification", "--data", test, "--max-length", 32,
+                 "--lengths", 8, "--batch-sizes", 1, "--threads", 1, "--seconds", 0.5,
+                 "--html", tmp_path / "page.html", "--json", tmp_path / "bench.json")  # fmt: skip
+    assert called.code == 0, called.err
+    measured = json.loads((tmp_path / "bench.json").read_text())["models"]
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for model in measured:
+        assert model["name"] in called.out and model["name"] in page
+    assert "Side by side" in page and "1.50 s" in page and "<svg" in page
+
+
+def test_prune_draws_its_search(tmp_path, cli, teacher, monkeypatch):
+    monkeypatch.setattr(prune, "SPEED_SECONDS", 0.1)
+    monkeypatch.setattr(probe, "SECONDS", 0.02)
+    train = tiny.write_reviews(tmp_path / "train.csv", 40)
+    called = cli("prune", teacher, "--target-bytes", "80kB", "--recover-steps", 2, "--task", "classification",
+                 "--train", train, "--max-length", 32, "--output", tmp_path / "pruned",
+                 "--html", tmp_path / "page.html", "--json", tmp_path / "manifest.json")  # fmt: skip
+    assert called.code == 0, called.err
+    metrics = json.loads((tmp_path / "manifest.json").read_text())["metrics"]
+    (chosen,) = [each for each in metrics["frontier"]["candidates"] if each["chosen"]]
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert str(Shape(**chosen["shape"])) in page and "<svg" in page
+
+
+VERBS = (
+    "run", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify", "evaluate", "compare",
+    "bench",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", VERBS)
 def test_every_command_has_help_with_an_example(cli, command):
     called = cli(command, "--help")
     assert called.code == 0 and f"pocketbert {command}" in called.out and "Example" in called.out

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+from test_packages import write_library, write_sessions
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import tiny
@@ -16,7 +17,7 @@ from pocketbert.engines.golden import Golden
 from pocketbert.engines.parity import measure_parity
 from pocketbert.errors import GateBreach, ModelError, PocketBertError
 from pocketbert.export.exporting import export
-from pocketbert.export.formats import ONNX, OPENVINO, Wanted, int8_sources
+from pocketbert.export.formats import BROWSER, MOBILE, ONNX, OPENVINO, PROGRAM, Wanted, int8_sources
 from pocketbert.export.texts import HARD
 from pocketbert.recipe import Data, ExportStage, Limits
 
@@ -215,3 +216,36 @@ def test_a_breach_is_written_where_json_is_asked_for(tmp_path, cli):
     assert called.code == 1 and "outside the limits" in called.err
     report = json.loads((tmp_path / "breach.json").read_text())
     assert report["files"][0]["path"] == ONNX["fp32"] and report["files"][0]["problems"]
+
+
+def test_a_browser_folder_is_exported_verified_and_holds_no_row_of_the_user(tmp_path, cli):
+    write_library(tmp_path / "node_modules")
+    write_sessions(tmp_path / "node_modules")
+    model = make_model(tmp_path / "model", "classification")
+    rows = tiny.write_reviews(tmp_path / "rows.csv", 40)
+    called = cli("export", model, "--formats", "browser", "--precisions", "fp32", "--precisions", "fp16",
+                 "--packages", tmp_path / "node_modules", "--limits-label-flips", 0.1, "--task", "classification",
+                 "--test", rows, "--max-length", 32, "--output", tmp_path / "out")  # fmt: skip
+    assert called.code == 0, called.err
+    manifest = manifest_of(tmp_path / "out")
+    assert [each["path"] for each in manifest["exports"]] == [BROWSER["fp32"], BROWSER["fp16"]]
+    assert {"browser/index.html", "browser/golden.json", "browser/runtime/transformers.web.min.js"} <= {
+        *manifest["files"]
+    }
+    texts = json.loads((tmp_path / "out" / "browser" / "golden.json").read_text(encoding="utf-8"))
+    assert {text["text"] for text in texts} <= {text for text in HARD.values() if isinstance(text, str)}
+    assert cli("verify", tmp_path / "out").code == 0
+    (tmp_path / "out" / "browser" / "index.html").write_text("another page")
+    called = cli("verify", tmp_path / "out")
+    assert called.code == 1 and "browser/index.html is not the file that was exported" in called.err
+
+
+def test_files_for_phones_are_exported_and_verified(tmp_path, cli):
+    pytest.importorskip("executorch", reason="the extra `mobile` is not installed")
+    model = make_model(tmp_path / "model", "classification")
+    called = cli("export", model, "--formats", "mobile", "--mobile-lengths", 16, "--output", tmp_path / "out")
+    assert called.code == 0, called.err
+    manifest = manifest_of(tmp_path / "out")
+    assert [each["path"] for each in manifest["exports"]] == [MOBILE["fp32"], PROGRAM["fp32"]]
+    assert any(name.endswith(".config") for name in manifest["files"])
+    assert cli("verify", tmp_path / "out").code == 0
