@@ -13,6 +13,8 @@ from pocketbert.files import hash_file, write_atomically
 from pocketbert.machine import Machine, describe_machine
 
 NAME = "manifest.json"
+LOG = "log.jsonl"
+"""Of a stage that trains, beside the manifest."""
 
 
 class Parent(BaseModel):

@@ -11,11 +11,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pocketbert.distill import ranks
 from pocketbert.errors import PocketBertError
 from pocketbert.files import write_atomically
-from pocketbert.manifest import Manifest, hash_tokenizer, read_manifest, write_manifest
+from pocketbert.manifest import LOG, NAME, Manifest, hash_tokenizer, read_manifest, write_manifest
 
 MADE_FOLDERS = ("onnx", "openvino", "browser", "mobile", "golden")
 """What stages put into a model directory for engines."""
-LOG = "log.jsonl"
 BOARD = "tensorboard"
 
 
@@ -79,7 +78,7 @@ class StageFolder:
 
         As long as its manifest stands nothing has been moved yet, so that what is missing in ``whole`` is not made.
         """
-        earlier = self.folder / "manifest.json"
+        earlier = self.folder / NAME
         if earlier.is_file():
             for name in MADE_FOLDERS:
                 if not (self.whole / name).is_dir():

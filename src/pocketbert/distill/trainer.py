@@ -26,6 +26,7 @@ from pocketbert.distill.precision import settle_precision, torch_dtype
 from pocketbert.distill.progress import Clock, JsonLog, ProgressLine, learning_rate_factor
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.errors import Interrupted, TrainingError
+from pocketbert.manifest import LOG
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 from pocketbert.recipe import Training
 
@@ -342,7 +343,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self.add_callback(Control(self))
         if self.is_world_process_zero():
             self.add_callback(self._line)
-            self.add_callback(JsonLog(self.job.folder / "log.jsonl", self.clock))
+            self.add_callback(JsonLog(self.job.folder / LOG, self.clock))
             self.add_callback(TensorBoardCallback(SummaryWriter(str(self.job.folder / "tensorboard"))))
 
 

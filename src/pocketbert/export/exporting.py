@@ -27,13 +27,14 @@ from pocketbert.export.subject import Subject, read_subject
 from pocketbert.export.texts import HARD, gate_texts
 from pocketbert.export.verification import FileCheck, Verification, show_checks
 from pocketbert.files import hash_file, hash_text
-from pocketbert.manifest import ExportedFile, Manifest, Parent, hash_options, hash_weights
+from pocketbert.manifest import LOG, NAME, ExportedFile, Manifest, Parent, hash_options, hash_weights
 from pocketbert.measure.scores import kept
+from pocketbert.measure.wording import counted
 from pocketbert.models.torch_engine import TorchEngine
 from pocketbert.recipe import Data, ExportStage
 from pocketbert.tasks.base import Encoded, Feature, Task, collate
 
-_NOT_OURS = {"manifest.json", "log.jsonl"}
+_NOT_OURS = {NAME, LOG}
 
 
 class _Reference:
@@ -258,7 +259,9 @@ def _refuse_breaches(checks: list[FileCheck], output: Path | str) -> None:
     breached = [check for check in checks if check.problems]
     if breached:
         lines = [f"{check.path}: {problem}" for check in breached for problem in check.problems]
-        raise GateBreach(f"export: {len(breached)} file(s) outside the limits\n  " + "\n  ".join(lines), report)
+        raise GateBreach(
+            f"export: {counted(len(breached), 'file')} outside the limits\n  " + "\n  ".join(lines), report
+        )
 
 
 def _describe(check: FileCheck, options: ExportStage, folder: Path) -> ExportedFile:

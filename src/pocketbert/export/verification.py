@@ -17,6 +17,7 @@ from pocketbert.engines.parity import Parity, check_parity, check_tokenizer, mea
 from pocketbert.errors import GateBreach, ModelError, NotInstalled
 from pocketbert.files import hash_file
 from pocketbert.manifest import ExportedFile, read_manifest
+from pocketbert.measure.wording import counted
 
 
 class FileCheck(BaseModel):
@@ -170,4 +171,4 @@ def _changed(folder: Path, hashes: dict[str, str]) -> list[str]:
 
 def _describe(found: Verification) -> str:
     lines = [*found.problems, *(f"{file.path}: {problem}" for file in found.files for problem in file.problems)]
-    return f"{found.directory}: {len(lines)} problem(s)\n  " + "\n  ".join(lines)
+    return f"{found.directory}: {counted(len(lines), 'problem')}\n  " + "\n  ".join(lines)

@@ -9,10 +9,9 @@ from typing import Any
 
 from pydantic import Field
 
-from pocketbert.distill.stage import LOG
 from pocketbert.files import write_atomically
 from pocketbert.machine import Machine, describe_machine
-from pocketbert.manifest import Manifest
+from pocketbert.manifest import LOG, Manifest
 from pocketbert.measure.bench_results import Bench
 from pocketbert.measure.results import (
     Interval,

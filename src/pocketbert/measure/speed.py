@@ -109,14 +109,14 @@ def time_in_turn(
     Args:
         engines: of the models.
         works: of each engine; equally many, and of equal rows at equal places.
-        seconds: of the rounds; a warm-up of up to a quarter of it goes before.
+        seconds: of the rounds; a warm-up of up to a quarter of it goes before, one work of each engine at least.
         read: what is measured: a reading that rises, in seconds for a clock.
 
     Returns:
         Readings of shape (rounds, engines): work ``round % works`` of each.
     """
     for engine, own in zip(engines, works, strict=True):
-        _warm_up(engine, own, seconds / 4)
+        _warm_up(engine, own, seconds / (4 * len(engines)))
     wanted = len(works[0])
     times: list[list[float]] = []
     end = time.perf_counter() + seconds

@@ -9,12 +9,12 @@ from rich.console import Console
 from pocketbert.data.sources import ALTERED, EMBEDDED, resolve
 from pocketbert.distill import ranks
 from pocketbert.distill.rows import read_rows
-from pocketbert.distill.stage import LOG
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.machine import describe_machine
+from pocketbert.manifest import LOG
 from pocketbert.measure.comparison import DEMONSTRATION, Provenance, Report, check_gates, read_curve
 from pocketbert.measure.report import write_html
-from pocketbert.measure.wording import describe_gate
+from pocketbert.measure.wording import counted, describe_gate
 from pocketbert.pipeline.walk import Walk, compare_chain, take_step
 from pocketbert.recipe import Data, Recipe, Training
 
@@ -56,7 +56,7 @@ def run(recipe: Recipe, *, console: Console | None = None) -> Report:
         write_html(report, folder / "report.html")
     breaches = [describe_gate(gate) for gate in report.gates if not gate.passed]
     if breaches:
-        raise GateBreach(f"{recipe.name}: {len(breaches)} gate(s) not held: " + "; ".join(breaches), report)
+        raise GateBreach(f"{recipe.name}: {counted(len(breaches), 'gate')} not held: " + "; ".join(breaches), report)
     return report
 
 
