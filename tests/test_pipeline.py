@@ -164,6 +164,19 @@ def test_a_breach_carries_the_report(tree, tmp_path):
     assert breach.value.report.tasks and "without_teacher" not in breach.value.report.sizes
 
 
+def test_a_breach_of_a_stage_ends_the_run_with_one(tree, tmp_path, cli):
+    """There is no report yet: the message says what was measured, and so does the file."""
+    tree["teacher"] = {"model": str(tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification"))}
+    tree["stages"] = [{"export": {"formats": ["onnx"], "limits": {"fp32": 1e-12}}}, {"export": {"formats": ["onnx"]}}]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(tree))
+    called = cli("run", recipe, "--json", tmp_path / "breach.json")
+    assert called.code == 1 and "Traceback" not in called.err
+    assert "export: 1 file outside the limits" in called.err and "a logit is off by" in called.err
+    assert "onnx/model.onnx" in (tmp_path / "breach.json").read_text()
+    assert not (tmp_path / "run" / "report.json").exists() and not (tmp_path / "run" / "02-export").exists()
+
+
 @pytest.mark.parametrize("stage", [{"finetune": {}}, {"distill": {}}, {"distill": {"corpus": "embedded:text"}}])
 def test_a_stage_without_a_model_is_refused(tmp_path, stage):
     tree = {"name": "x", "output": str(tmp_path / "run"), "data": {"task": "classification", "train": "train.csv"}}

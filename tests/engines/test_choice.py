@@ -5,10 +5,10 @@ import pytest
 
 from exported import exported
 from pocketbert.engines import choice
-from pocketbert.engines.choice import open_directory
-from pocketbert.engines.exported import open_file
+from pocketbert.engines.choice import open_directory, preferred
 from pocketbert.errors import ModelError
 from pocketbert.export.formats import ONNX, OPENVINO
+from pocketbert.manifest import read_manifest
 
 
 @pytest.fixture
@@ -24,27 +24,35 @@ def edit(folder, change):
     path.write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def test_of_the_same_precision_openvino_comes_first(folder):
-    engine = open_directory(folder, threads=1)
-    assert (engine.name, engine.description.precision) == ("openvino", "fp32")
+@pytest.fixture
+def processor(monkeypatch, request):
+    """One with instructions for int8, or one without."""
+    monkeypatch.setattr(choice, "multiplies_int8", lambda: request.param)
 
 
-@pytest.mark.parametrize(("fast", "expected"), [(True, ONNX["fp16"]), (False, OPENVINO["fp32"])])
-def test_int8_comes_first_where_the_processor_multiplies_it(folder, monkeypatch, fast, expected):
-    monkeypatch.setattr(choice, "multiplies_int8", lambda: fast)
-    opened = []
-
-    def open_and_note(path, threads):
-        opened.append(path)
-        return open_file(path, threads)
-
-    monkeypatch.setattr(choice, "open_file", open_and_note)
-    edit(folder, lambda each: each["description"].update(precision="int8") if each["path"] == ONNX["fp16"] else None)
-    open_directory(folder, threads=1)
-    assert opened[0] == folder / expected
+@pytest.mark.parametrize(("processor", "engine"), [(True, "openvino"), (False, "onnxruntime")], indirect=["processor"])
+def test_of_fp32_alone_the_faster_engine_comes_first(folder, processor, engine):
+    opened = open_directory(folder, threads=1)
+    assert (opened.name, opened.description.precision) == (engine, "fp32")
 
 
-def test_a_file_that_answers_wrong_here_is_passed_over(folder):
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        (True, [OPENVINO["fp16"], ONNX["fp16"], OPENVINO["fp32"], ONNX["fp32"]]),
+        (False, [ONNX["fp16"], ONNX["fp32"], OPENVINO["fp32"], OPENVINO["fp16"]]),
+    ],
+    indirect=["processor"],
+)
+def test_int8_comes_where_the_processor_gains_by_it(folder, processor, expected):
+    half = (ONNX["fp16"], OPENVINO["fp16"])
+    edit(folder, lambda each: each["description"].update(precision="int8") if each["path"] in half else None)
+    order = preferred(folder, read_manifest(folder).exports)
+    assert [each.path for each in order] == [*expected, OPENVINO["bf16"]]
+
+
+def test_a_file_that_answers_wrong_here_is_passed_over(folder, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_int8", lambda: True)
     path = folder / OPENVINO["fp32"]
     other = exported("classification", "electra")
     shutil.copyfile(other / OPENVINO["fp32"].replace(".xml", ".bin"), path.with_suffix(".bin"))
@@ -52,7 +60,8 @@ def test_a_file_that_answers_wrong_here_is_passed_over(folder):
     assert open_directory(folder, threads=1).name == "onnxruntime"
 
 
-def test_a_file_that_is_gone_is_passed_over(folder):
+def test_a_file_that_is_gone_is_passed_over(folder, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_int8", lambda: True)
     (folder / OPENVINO["fp32"]).unlink()
     assert open_directory(folder, threads=1).name == "onnxruntime"
 

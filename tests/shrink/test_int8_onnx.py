@@ -35,6 +35,11 @@ def write_both(folder: Path, family: str, stay: tuple[str, ...] = ()) -> tuple[o
     return onnx.load(folder / "fp32.onnx").graph, onnx.load(folder / "int8.onnx").graph
 
 
+def _is_transposed(node: onnx.NodeProto) -> bool:
+    """Whether a product has its outputs in the rows of its weights."""
+    return any(each.name == "transB" and each.i for each in node.attribute)
+
+
 def readers(graph: onnx.GraphProto, kinds: set[str]) -> dict[str, set[str]]:
     """Which kinds of node read what the activations' rounding gives, by the kind of what was rounded."""
     made_by = {name: node for node in graph.node for name in node.output}
@@ -56,12 +61,15 @@ def test_residual_connections_read_what_was_not_rounded(tmp_path, family):
     weights = {each.name: each for each in int8.initializer}
     made_by = {name: node for node in int8.node for name in node.output}
     products = [node for node in int8.node if node.op_type in ("MatMul", "Gemm", "Conv")]
-    whole = [node for node in products if made_by[node.input[1]].op_type != "DequantizeLinear"]
-    assert not whole or family == "squeezebert"  # multiplies queries by keys without the operator for attention
+    spared = [node for node in products if made_by[node.input[1]].op_type != "DequantizeLinear"]
+    assert not spared or family == "squeezebert"  # multiplies queries by keys without the operator for attention
     for node in products:
         back = made_by[node.input[1]]
         if back.op_type == "DequantizeLinear" and back.input[0] in weights:
-            assert weights[back.input[0]].data_type == onnx.TensorProto.INT8, node.name
+            whole = weights[back.input[0]]
+            assert whole.data_type == onnx.TensorProto.INT8, node.name
+            outputs = whole.dims[0 if node.op_type == "Conv" or _is_transposed(node) else -1]
+            assert list(weights[back.input[1]].dims) == [outputs], node.name  # a scale for each
             assert made_by[node.input[0]].op_type == "DequantizeLinear", node.name
 
 

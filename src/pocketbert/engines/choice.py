@@ -1,7 +1,8 @@
 """Which of a directory's files this processor runs, decided when it is loaded and checked on golden answers.
 
-int8 arithmetic is fast where the processor has instructions for it, and has been wrong on some that have not. So the
-order of preference follows the processor, and no file is taken that does not answer here as it did where it was made.
+int8 arithmetic is fast where the processor has instructions for it; without them ONNX Runtime still gains by it and
+OpenVINO does not (docs/results.md), and it has been wrong on some processors. So the order of preference follows the
+processor, and no file is taken that does not answer here as it did where it was made.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pocketbert.engines.base import Engine
-from pocketbert.engines.description import Description
+from pocketbert.engines.description import Description, Precision
 from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
 from pocketbert.engines.parity import differences, limit_of
@@ -21,9 +22,17 @@ from pocketbert.recipe import Limits
 SPOT_CHECKS = 8
 """Golden texts that are run at each load: a moment's work."""
 
-_ENGINES = ("openvino", "onnxruntime")
-_FAST_INT8 = ("int8", "fp32", "bf16", "fp16")
-_SLOW_INT8 = ("fp32", "bf16", "fp16", "int8")
+Way = tuple[Precision, str]
+"""Precision and engine of a file."""
+_WITH_INT8: tuple[Way, ...] = (
+    ("int8", "openvino"), ("int8", "onnxruntime"), ("fp32", "openvino"), ("fp32", "onnxruntime"), ("bf16", "openvino"),
+    ("fp16", "openvino"), ("fp16", "onnxruntime"),
+)  # fmt: skip
+_WITHOUT_INT8: tuple[Way, ...] = (
+    ("int8", "onnxruntime"), ("fp32", "onnxruntime"), ("fp32", "openvino"), ("int8", "openvino"), ("bf16", "openvino"),
+    ("fp16", "openvino"), ("fp16", "onnxruntime"),
+)  # fmt: skip
+"""The fastest first, where the processor has instructions for int8 and where it has not."""
 
 
 def open_directory(folder: Path, threads: int | None = None) -> Engine:
@@ -62,13 +71,12 @@ def preferred(folder: Path, exports: list[ExportedFile]) -> list[ExportedFile]:
     Raises:
         ModelError: the manifest says of a file what cannot be.
     """
-    precisions = _FAST_INT8 if multiplies_int8() else _SLOW_INT8
+    order = _WITH_INT8 if multiplies_int8() else _WITHOUT_INT8
 
-    def place(each: ExportedFile) -> tuple[int, int]:
-        said, _ = understand(folder, each)
-        return precisions.index(said.precision), _ENGINES.index(each.engine)
+    def way(each: ExportedFile) -> Way:
+        return understand(folder, each)[0].precision, each.engine
 
-    return sorted((each for each in exports if each.engine in _ENGINES), key=place)
+    return sorted((each for each in exports if way(each) in order), key=lambda each: order.index(way(each)))
 
 
 def understand(folder: Path, exported: ExportedFile) -> tuple[Description, Limits]:
