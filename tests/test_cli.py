@@ -226,6 +226,16 @@ def test_prune_draws_its_search(tmp_path, cli, teacher, monkeypatch):
     assert str(Shape(**chosen["shape"])) in page and "<svg" in page
 
 
+def test_trim_prints_its_figures_and_no_dump(tmp_path, cli, teacher):
+    train = tiny.write_reviews(tmp_path / "train.csv", 40)
+    called = cli("trim", teacher, "--least", 1, "--task", "classification", "--train", train, "--max-length", 32,
+                 "--output", tmp_path / "small", "--json", tmp_path / "manifest.json")  # fmt: skip
+    assert called.code == 0, called.err
+    pieces = json.loads((tmp_path / "manifest.json").read_text())["metrics"]["pieces"]
+    assert re.search(rf"^  pieces +{pieces['before']} → {pieces['after']}$", called.out, re.MULTILINE)
+    assert "How texts are read" in called.err and "{" not in called.out
+
+
 VERBS = (
     "run", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify", "evaluate", "compare",
     "bench",

@@ -60,14 +60,22 @@ def end(error: PocketBertError) -> NoReturn:
 
 
 def show_manifest(output: Path, manifest: Any, json: Path | None) -> None:
-    """What a stage made, and what it measured."""
-    measured = {name: value for name, value in manifest.metrics.items() if value is not None}
-    width = max(map(len, measured), default=0)
+    """What a stage made, and the figures it measured; what is a table has been printed as one by the stage."""
+    figures = {name: shown for name, value in manifest.metrics.items() if (shown := _figure(value))}
+    width = max(map(len, figures), default=0)
     out.print(f"{output}: made by {manifest.stage}", highlight=False)
-    for name, value in measured.items():
-        shown = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+    for name, shown in figures.items():
         out.print(f"  {name.replace('_', ' '):<{width}}  {shown}", highlight=False)
     write(json, manifest)
+
+
+def _figure(value: Any) -> str:
+    """A number, or a pair of before and after; empty for anything else."""
+    if isinstance(value, dict) and value.keys() == {"before", "after"}:
+        return f"{_figure(value['before'])} → {_figure(value['after'])}"
+    if isinstance(value, float):
+        return f"{value:,.4f}"
+    return f"{value:,}" if isinstance(value, int) else value if isinstance(value, str) else ""
 
 
 def say(notes: list[str]) -> None:
