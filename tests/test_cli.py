@@ -16,6 +16,7 @@ from pocketbert import pipeline
 from pocketbert.manifest import Manifest
 from pocketbert.measure import bench_timing, evaluation
 from pocketbert.measure.results import Shape, Startup
+from pocketbert.measure.wording import score
 from pocketbert.shrink import probe, prune
 
 SHORT = ("--steps", 2, "--batch-size", 4, "--precision", "fp32", "--max-length", 32)
@@ -224,6 +225,7 @@ def test_prune_draws_its_search(tmp_path, cli, teacher, monkeypatch):
     (chosen,) = [each for each in metrics["frontier"]["candidates"] if each["chosen"]]
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert str(Shape(**chosen["shape"])) in page and "<svg" in page
+    assert score(metrics["pruning"]["unpruned"]["score"]) in page and "batches of" in page
 
 
 def test_trim_prints_its_figures_and_no_dump(tmp_path, cli, teacher):

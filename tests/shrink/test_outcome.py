@@ -3,11 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
-from pocketbert.measure.results import Candidate, Frontier, Shape, Speed, Spread, Timing
+from pocketbert.measure.results import Candidate, Frontier, Outcome, Shape, Speed, Spread, Timing, Weighed
 from pocketbert.recipe import Target
 from pocketbert.shrink.outcome import (
-    Outcome,
-    Weighed,
     describe_shortfall,
     describe_speed,
     frontier_table,

@@ -1,11 +1,11 @@
-"""Geometry of the frontier's drawings: what candidates of a search are worth, against what they cost."""
+"""What prunings were worth, and the geometry of the frontier: the worth of candidates against their cost."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pocketbert.measure.charts import BOTTOM, LEFT, RIGHT, TOP, Tick, nice_ticks, pad
-from pocketbert.measure.results import Candidate, Frontier
+from pocketbert.measure.results import Candidate, Frontier, Outcome
 from pocketbert.measure.wording import file_size, score
 
 
@@ -58,8 +58,17 @@ def read_frontiers(manifests: Mapping[str, Any]) -> dict[str, Frontier]:
     Args:
         manifests: as plain values, by name.
     """
-    found = {name: manifest.get("metrics", {}).get("frontier") for name, manifest in manifests.items()}
-    return {name: Frontier.model_validate(values) for name, values in found.items() if values}
+    return {name: Frontier.model_validate(values) for name, values in _measured(manifests, "frontier").items()}
+
+
+def read_prunings(manifests: Mapping[str, Any]) -> dict[str, Outcome]:
+    """What prunings took out and were worth, likewise."""
+    return {name: Outcome.model_validate(values) for name, values in _measured(manifests, "pruning").items()}
+
+
+def _measured(manifests: Mapping[str, Any], what: str) -> dict[str, Any]:
+    found = {name: manifest.get("metrics", {}).get(what) for name, manifest in manifests.items()}
+    return {name: values for name, values in found.items() if values}
 
 
 def plot_frontier(frontier: Frontier) -> list[ScatterPlot]:

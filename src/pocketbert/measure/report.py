@@ -13,7 +13,7 @@ from pocketbert.measure import bench_charts, charts, wording
 from pocketbert.measure.bench_results import Bench
 from pocketbert.measure.bench_table import milliseconds
 from pocketbert.measure.comparison import NEXT_STEP, Curve, Report
-from pocketbert.measure.frontier import ScatterPlot, plot_frontier, read_frontiers
+from pocketbert.measure.frontier import ScatterPlot, plot_frontier, read_frontiers, read_prunings
 from pocketbert.measure.results import ROLE_NAMES, Ratio, TaskComparison
 
 LARGEST_HEAT_TABLE = 12
@@ -48,6 +48,8 @@ def render_html(report: Report) -> str:
         agreement=wording.describe_agreement,
         examples=wording.describe_examples,
         ratio=wording.describe_ratio,
+        spread=wording.describe_spread,
+        percent=wording.percent,
         tight=_hold_together,
         yaml=_as_yaml,
         json=_as_json,
@@ -59,6 +61,7 @@ def render_html(report: Report) -> str:
         promises=wording.promises(report),
         kept_plots=_plot_kept(report),
         tasks=[_draw_task(task) for task in report.tasks],
+        prunings=read_prunings(report.provenance.manifests),
         frontiers=_draw_frontiers(report),
         curves=[_draw_curve(curve) for curve in report.curves],
         bar_groups=charts.size_and_speed_bars(report),

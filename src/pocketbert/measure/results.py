@@ -247,6 +247,42 @@ class Frontier(Result):
     tokens: int
 
 
+class Weighed(Result):
+    """A model before or after a pruning.
+
+    Attributes:
+        shape: its sizes.
+        parameters: how many it has.
+        bytes: of its fp32 weights on disk.
+        score: on the validation rows.
+    """
+
+    shape: Shape
+    parameters: int
+    bytes: int
+    score: float
+
+
+class Outcome(Result):
+    """A pruning, measured.
+
+    Attributes:
+        unpruned: the model as it came.
+        pruned: the model after recovery.
+        cut: score on the validation rows directly after the parts were taken out.
+        kept: the pruned model's score / the unpruned one's; None where that has no meaning.
+        importance: share of the importance that stays.
+        speed: of both, timed in turn on validation rows.
+    """
+
+    unpruned: Weighed
+    pruned: Weighed
+    cut: float
+    kept: float | None
+    importance: float
+    speed: Speed
+
+
 class Evaluation(Result):
     """One model on one task.
 

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from pocketbert.measure.results import Frontier, Result, Shape, Speed, Spread
+from pocketbert.measure.results import Frontier, Outcome, Speed, Spread
 from pocketbert.measure.wording import count, describe_spread, file_size, percent, score, times
 from pocketbert.recipe import Target
 
@@ -10,42 +10,6 @@ UNPRUNED, PRUNED = "unpruned", "pruned"
 """Names of both models in the speed of an outcome."""
 LEAST_GAIN = 1.02
 """A ratio of times below it is no gain: repeated timings of one model differ by as much."""
-
-
-class Weighed(Result):
-    """A model before or after.
-
-    Attributes:
-        shape: its sizes.
-        parameters: how many it has.
-        bytes: of its fp32 weights on disk.
-        score: on the validation rows.
-    """
-
-    shape: Shape
-    parameters: int
-    bytes: int
-    score: float
-
-
-class Outcome(Result):
-    """A pruning, measured.
-
-    Attributes:
-        unpruned: the model as it came.
-        pruned: the model after recovery.
-        cut: score on the validation rows directly after the parts were taken out.
-        kept: the pruned model's score / the unpruned one's; None where that has no meaning.
-        importance: share of the importance that stays.
-        speed: of both, timed in turn on validation rows.
-    """
-
-    unpruned: Weighed
-    pruned: Weighed
-    cut: float
-    kept: float | None
-    importance: float
-    speed: Speed
 
 
 def describe_speed(speed: Speed) -> str:

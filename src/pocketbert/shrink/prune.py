@@ -22,7 +22,7 @@ from pocketbert.distill.trainer import Evaluator
 from pocketbert.errors import GateBreach, ModelError, PocketBertError
 from pocketbert.files import hash_text, write_atomically
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
-from pocketbert.measure.results import Frontier, Shape, Speed
+from pocketbert.measure.results import Frontier, Outcome, Shape, Speed, Weighed
 from pocketbert.measure.scores import kept
 from pocketbert.measure.speed import Runnable, measure_speed
 from pocketbert.models.describing import as_engine
@@ -33,8 +33,6 @@ from pocketbert.shrink.importance import Importance, measure_importance
 from pocketbert.shrink.outcome import (
     PRUNED,
     UNPRUNED,
-    Outcome,
-    Weighed,
     describe_shortfall,
     describe_speed,
     frontier_table,
