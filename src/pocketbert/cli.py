@@ -245,9 +245,8 @@ def evaluate(
     from pocketbert import pipeline
 
     result = pipeline.evaluate(model, sections["data"], console=console)
-    table = Table(
-        "metric", "model", "majority class", title=f"{model} · {result.examples:,} rows", title_justify="left"
-    )
+    out.print(f"{model} · {result.examples:,} rows", highlight=False, soft_wrap=True)
+    table = Table("metric", "model", "majority class")
     for name, value in result.metrics.items():
         mark = " *" if name in result.deciding else ""
         constant = f"{result.majority[name]:.4f}" if name in result.majority else ""
