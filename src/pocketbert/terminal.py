@@ -61,12 +61,17 @@ def end(error: PocketBertError) -> NoReturn:
 
 def show_manifest(output: Path, manifest: Any, json: Path | None) -> None:
     """What a stage made, and the figures it measured; what is a table has been printed as one by the stage."""
-    figures = {name: shown for name, value in manifest.metrics.items() if (shown := _figure(value))}
+    figures = {_title(name): shown for name, value in manifest.metrics.items() if (shown := _figure(value))}
     width = max(map(len, figures), default=0)
     out.print(f"{output}: made by {manifest.stage}", highlight=False)
-    for name, shown in figures.items():
-        out.print(f"  {name.replace('_', ' '):<{width}}  {shown}", highlight=False)
+    for title, shown in figures.items():
+        out.print(f"  {title:<{width}}  {shown}", highlight=False)
     write(json, manifest)
+
+
+def _title(name: str) -> str:
+    """A field's name in words; the path of a file stays as it is."""
+    return name if "/" in name else name.replace("_", " ")
 
 
 def _figure(value: Any) -> str:

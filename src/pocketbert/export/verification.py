@@ -6,8 +6,9 @@ Nothing here needs torch: a model directory is verified where it is used.
 from pathlib import Path
 
 from pydantic import BaseModel
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pocketbert.engines.choice import preferred, understand
 from pocketbert.engines.description import Description
@@ -113,7 +114,10 @@ def verify(model: Path | str, *, console: Console | None = None) -> Verification
 def show_checks(checks: list[FileCheck], console: Console) -> None:
     """The table of what was found, and the worst texts of files outside their limits."""
     scored = any(check.kept is not None for check in checks)
-    table = Table("file", "bytes", "logits off by", "answers changed", "in a batch", *(["kept"] if scored else []), "")
+    # Cut short, names would be the same; folded on two lines they are not.
+    name = Column("file", overflow="fold", min_width=24)
+    titles = ["bytes", "logits off by", "answers changed", "in a batch", *(["kept"] if scored else []), ""]
+    table = Table(name, *titles, box=SIMPLE_HEAD, pad_edge=False)
     for check in checks:
         parity = check.parity
         cells = (
