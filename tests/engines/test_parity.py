@@ -72,7 +72,9 @@ def test_an_answer_that_turned_is_counted():
     found = measure_parity(Sums(fault=turned), golden_of(Sums()))
     assert (found.flips, found.answers) == (1, 8)
     assert found.worst[0].flipped and found.worst[0].what == "of 4"
-    assert any("1 of 8 answers changed (12.50%)" in problem for problem in check_parity(found, Limits(), "int8"))
+    for precision, limit in (("fp32", "1.00%"), ("int8", "5.00%")):
+        problems = check_parity(found, Limits(), precision)
+        assert f"1 of 8 answers changed (12.50%), the limit is {limit}" in problems
 
 
 def test_what_batch_mates_change_is_found():

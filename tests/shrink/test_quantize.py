@@ -182,7 +182,7 @@ def test_a_gate_that_does_not_hold_leaves_no_model(tmp_path, cli, rows):
 
 def test_int8_files_go_into_export_and_keep_their_gate(tmp_path, reviews):
     run(QuantizeStage(**LOOSE), make_model(tmp_path, layers=1), tmp_path / "out", reviews)
-    options = ExportStage(precisions=["int8"], limits={"label_flips": 0.1, "kept": 0.9})
+    options = ExportStage(precisions=["int8"], limits={"label_flips_int8": 0.1, "kept": 0.9})
     made = export(options, str(tmp_path / "out"), tmp_path / "pocket", reviews, console=Console(quiet=True))
     assert sorted(each.path for each in made.exports) == sorted(FILES.values())
     assert (tmp_path / "pocket" / FILES["openvino"]).with_suffix(".bin").is_file()

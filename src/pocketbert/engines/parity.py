@@ -101,10 +101,10 @@ def check_parity(parity: Parity, limits: Limits, precision: str) -> list[str]:
     most, found = limit_of(limits, precision), []
     if not parity.relative <= most:  # not "greater": a NaN is a breach too
         found.append(f"a logit is off by {parity.relative:.2%} of the largest, the limit is {most:.2%}")
-    if parity.flip_share > limits.label_flips:
+    flips = limits.label_flips_int8 if precision == "int8" else limits.label_flips
+    if parity.flip_share > flips:
         found.append(
-            f"{parity.flips} of {parity.answers} answers changed ({parity.flip_share:.2%}), "
-            f"the limit is {limits.label_flips:.2%}"
+            f"{parity.flips} of {parity.answers} answers changed ({parity.flip_share:.2%}), the limit is {flips:.2%}"
         )
     if not parity.relative_batch_mates <= limits.batch_mates:
         found.append(

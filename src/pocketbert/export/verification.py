@@ -18,7 +18,7 @@ from pocketbert.engines.parity import Parity, check_parity, check_tokenizer, mea
 from pocketbert.errors import GateBreach, ModelError, NotInstalled
 from pocketbert.files import hash_file
 from pocketbert.manifest import ExportedFile, read_manifest
-from pocketbert.measure.wording import counted
+from pocketbert.measure.wording import counted, file_size
 
 
 class FileCheck(BaseModel):
@@ -115,19 +115,19 @@ def show_checks(checks: list[FileCheck], console: Console) -> None:
     """The table of what was found, and the worst texts of files outside their limits."""
     scored = any(check.kept is not None for check in checks)
     # Cut short, names would be the same; folded on two lines they are not.
-    name = Column("file", overflow="fold", min_width=24)
-    titles = ["bytes", "logits off by", "answers changed", "in a batch", *(["kept"] if scored else []), ""]
-    table = Table(name, *titles, box=SIMPLE_HEAD, pad_edge=False)
+    name = Column("file", overflow="fold")
+    titles = ["bytes", "off by", "changed", "in batch", *(["kept"] if scored else [])]
+    table = Table(name, *titles, Column("", no_wrap=True), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for check in checks:
         parity = check.parity
         cells = (
-            [f"{parity.relative:.3%}", f"{parity.flips} of {parity.answers:,}", f"{parity.relative_batch_mates:.3%}"]
+            [f"{parity.relative:.2%}", f"{parity.flips} of {parity.answers:,}", f"{parity.relative_batch_mates:.2%}"]
             if parity
             else ["–"] * 3
         )
         kept = [f"{check.kept:.2%}" if check.kept is not None else "–"] if scored else []
         verdict = "breached" if check.problems else "not run" if check.skipped else "held"
-        table.add_row(check.path, f"{check.bytes:,}", *cells, *kept, verdict)
+        table.add_row(check.path, file_size(check.bytes), *cells, *kept, verdict)
     console.print(table)
     for check in checks:
         if check.problems and check.parity:

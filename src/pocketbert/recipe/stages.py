@@ -179,6 +179,7 @@ class Limits(Section):
     int8: float = Field(0.25, gt=0, description="the same for int8")
     kept: float = Field(0.99, gt=0, lt=2, description="least share of the score on validation rows")
     label_flips: float = Field(0.01, ge=0, le=1, description="share of the answers that may change")
+    label_flips_int8: float = Field(0.05, ge=0, le=1, description="the same for int8")
     batch_mates: float = Field(
         0.02, ge=0, description="largest difference of a logit, alone against in a batch, as a share"
     )
