@@ -7,8 +7,10 @@ from rich.console import Console
 import tiny
 from pocketbert import pipeline
 from pocketbert.errors import GateBreach, PocketBertError
-from pocketbert.measure import evaluation, language
+from pocketbert.measure import bench_timing, evaluation, language
 from pocketbert.measure.comparison import Report
+from pocketbert.measure.results import Startup
+from pocketbert.pipeline import comparing
 from pocketbert.recipe import Recipe
 
 QUIET = Console(quiet=True)
@@ -162,6 +164,19 @@ def test_a_breach_carries_the_report(tree, tmp_path):
     with pytest.raises(GateBreach, match="smaller") as breach:
         walk(tree)
     assert breach.value.report.tasks and "without_teacher" not in breach.value.report.sizes
+
+
+def test_a_chain_is_measured_on_rows_held_out_of_the_training_rows(tree, tmp_path, monkeypatch):
+    """As in recipes/pocket.yaml, where a person names one table."""
+    start = Startup(load_seconds=1.5, first_answer_seconds=0.25, peak_bytes=7)
+    monkeypatch.setattr(bench_timing, "measure_startup", lambda *_: start)
+    monkeypatch.setattr(comparing, "SECONDS", 0.5)
+    tree["teacher"] = {"model": str(tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification"))}
+    tree["data"] = {"task": "classification", "train": tree["data"]["train"], "max_length": 32}
+    tree["stages"] = [{"trim": {"least": 1}}]
+    report = walk(tree)
+    assert [model.name.split()[0] for model in report.bench.models] == ["teacher", "01-trim"]
+    assert report.bench.examples == report.tasks[-1].examples > 0
 
 
 def test_a_breach_of_a_stage_ends_the_run_with_one(tree, tmp_path, cli):

@@ -99,7 +99,8 @@ def read_manifest(folder: Path) -> Manifest | None:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         problem = error.errors()[0]
-        raise ModelError(f"{path}: not a manifest: {problem['loc']} {problem['msg']}; delete the folder") from None
+        told = f"{problem['loc']} {problem['msg']}"
+        raise ModelError(f"{path}: not a manifest: {told}; restore it, or make the folder anew") from None
 
 
 def hash_weights(source: str) -> str:

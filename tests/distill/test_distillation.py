@@ -279,7 +279,7 @@ def test_rows_longer_than_the_model_takes_are_refused(tmp_path, teacher, data, s
 
 def test_blocks_longer_than_the_model_takes_are_refused(tmp_path, general):
     source, options = general
-    with pytest.raises(ModelError, match="takes at most 48 tokens, but rows may have 64"):
+    with pytest.raises(ModelError, match="takes at most 48 tokens, but 64 are asked for"):
         teach(options.model_copy(update={"block": 64}), source, tmp_path / "student")
 
 

@@ -135,7 +135,7 @@ def test_a_breach_shows_the_worst_texts_and_leaves_no_model(model, tmp_path, cap
     options = ExportStage(formats=["openvino"], precisions=["bf16"], limits=Limits(half=1e-9))
     with pytest.raises(GateBreach, match=r"openvino_model_bf16\.xml: a logit is off by"):
         export(options, model, tmp_path / "out")
-    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert not (tmp_path / "out").exists()
     shown = capsys.readouterr().err
     assert "the texts that moved most" in shown and "breached" in shown
     export(ExportStage(formats=["onnx"]), model, tmp_path / "out", console=QUIET)
@@ -196,6 +196,11 @@ def test_other_rows_or_another_int8_file_make_another_export(tmp_path):
         keys.add(export(options, str(model), tmp_path / "out", data, console=QUIET, replace=True).key)
     assert len(keys) == 3
     wanted = [Wanted(kind, "int8") for kind in ("browser", "mobile", "program", "openvino")]
+    with pytest.raises(PocketBertError, match="int8 files are made by quantize"):
+        int8_sources(model, wanted)
+    for path in (ONNX["int8"], OPENVINO["int8"], OPENVINO["int8"].replace(".xml", ".bin")):
+        (model / path).parent.mkdir(exist_ok=True)
+        (model / path).write_bytes(b"")
     assert [path.name for path in int8_sources(model, wanted)] == [
         "model_quantized.onnx", "openvino_model_int8.xml", "openvino_model_int8.bin",
     ]  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from safetensors.numpy import load_file, save_file
 
 from exported import QUIET, exported
 from pocketbert.engines.choice import open_directory
@@ -174,10 +175,78 @@ def test_a_manifest_that_says_what_cannot_be_is_refused(folder, change, message)
 
 def test_a_damaged_manifest_or_golden_file_is_refused(folder):
     (folder / "golden" / "texts.json").write_text("[]")
-    with pytest.raises(ModelError, match="the golden answers cannot be read"):
+    with pytest.raises(GateBreach, match="the golden answers cannot be read"):
         verify(folder, console=QUIET)
     (folder / "manifest.json").write_bytes(b"\xff\xfe")
     with pytest.raises(ModelError, match=r"manifest\.json: not a manifest"):
+        verify(folder, console=QUIET)
+
+
+def edit_golden(change):
+    def damage(folder):
+        path = folder / "golden" / "answers.safetensors"
+        arrays = load_file(path)
+        change(arrays)
+        save_file(arrays, path)
+        return "golden/answers.safetensors"
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays.update({"ids.1": arrays["ids.1"][0]}), r"ids\.1 are no token ids"),
+        (lambda arrays: arrays.update({"ids.0": np.array(3)}), r"ids\.0 are no token ids"),
+        (lambda arrays: arrays.update({"ids.2": -arrays["ids.2"]}), r"ids\.2 are no token ids"),
+        (lambda arrays: arrays.update({"logits.2": arrays["logits.2"][:0]}), r"logits\.2 are empty"),
+        (lambda arrays: arrays.pop("logits.0"), r"logits\.0"),
+    ],
+)
+def test_damaged_golden_answers_are_a_breach_and_not_a_traceback(folder, change, message, cli):
+    believe(folder, edit_golden(change)(folder))
+    called = cli("verify", folder)
+    assert called.code == 1 and re.search(message, called.err) and "Traceback" not in called.err
+
+
+def test_a_tokenizer_that_is_gone_is_a_breach(folder):
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(GateBreach, match=r"tokenizer\.json is missing\n .*cannot be read as a tokenizer"):
+        verify(folder, console=QUIET)
+
+
+def flip_byte(folder):
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    return "model.safetensors"
+
+
+def rename_label(folder):
+    path = folder / "config.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"good"', '"fine"'), encoding="utf-8")
+    return "config.json"
+
+
+@pytest.mark.parametrize("damage", [flip_byte, rename_label])
+def test_damage_to_the_model_is_found_without_its_hash(folder, damage):
+    """The files say of which weights and labels they were made."""
+    believe(folder, damage(folder))
+    with pytest.raises(GateBreach, match="are not those that the files were made from"):
+        verify(folder, console=QUIET)
+
+
+def test_a_manifest_that_lists_a_file_twice_or_without_its_hash_is_refused(folder):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["exports"][1]["files"] = {}
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(GateBreach, match=f"{manifest['exports'][1]['path']}: the manifest has no hash of it"):
+        verify(folder, console=QUIET)
+    manifest["exports"][1]["path"] = manifest["exports"][0]["path"]
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"lists onnx/model\.onnx twice"):
         verify(folder, console=QUIET)
 
 

@@ -120,11 +120,20 @@ def test_a_directory_is_asked_what_the_file_beside_it_answers(quick, exported, t
         ({"lengths": [4]}, "lengths: name at least one number, none below 8"),
         ({"batch_sizes": []}, "batch_sizes: name at least one number, none below 1"),
         ({"threads": [0]}, "threads: name at least one number, none below 1"),
+        ({"threads": [1, 100_000]}, "threads 100000: at most"),
+        ({"seconds": 0.0}, "seconds 0: name a time above 0"),
+        ({"seconds": float("nan")}, "seconds nan: name a time above 0"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(exported, options, message):
     with pytest.raises(PocketBertError, match=message):
         run([exported / ONNX], **options)
+
+
+def test_rows_are_held_out_of_the_training_rows_where_no_others_are_named(quick, exported, tmp_path):
+    data = Data(task="classification", train=[str(tiny.write_reviews(tmp_path / "train.csv", 60))], max_length=32)
+    found = run([exported / ONNX], exported, data)
+    assert found.examples == found.sample.texts > 0 and any("held out" in note for note in found.notes)
 
 
 def test_mistakes_are_told_before_anything_is_timed(exported, tmp_path, reviews):

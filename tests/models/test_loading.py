@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from transformers import AutoModel, BertModel
+from transformers import AutoConfig, AutoModel, BertModel
 
 import tiny
 from pocketbert.errors import ModelError
@@ -179,8 +179,22 @@ def test_positions_are_what_the_model_takes(tmp_path, family):
     with pytest.raises((IndexError, RuntimeError)):
         loaded.model(input_ids=torch.full((1, tiny.POSITIONS + 1), 5))
     check_length(loaded.model, tiny.POSITIONS, "model")
-    with pytest.raises(ModelError, match=f"at most {tiny.POSITIONS} tokens, but rows may have {tiny.POSITIONS + 1}"):
+    with pytest.raises(ModelError, match=f"at most {tiny.POSITIONS} tokens, but {tiny.POSITIONS + 1} are asked for"):
         check_length(loaded.model, tiny.POSITIONS + 1, "model")
+
+
+@pytest.mark.parametrize("kind", ["mpnet", "xlm-roberta", "longformer"])
+def test_positions_that_start_behind_the_padding_are_counted_so(kind):
+    config = AutoConfig.for_model(kind, max_position_embeddings=50, pad_token_id=1)
+    assert max_positions(config) == 48
+
+
+def test_a_tokenizer_without_padding_is_refused(bert):
+    path = bert / "tokenizer_config.json"
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(fields | {"pad_token": None, "tokenizer_class": "PreTrainedTokenizerFast"}))
+    with pytest.raises(ModelError, match="has no padding token"):
+        load_tokenizer(str(bert))
 
 
 def test_a_tokenizer_takes_options(bert):

@@ -250,6 +250,13 @@ def test_a_killed_run_can_be_run_again(tmp_path, monkeypatch):
     assert run(tmp_path, data)[2].metrics == manifest.metrics
 
 
+def test_a_few_texts_cannot_tell_what_others_need(tmp_path):
+    """Lines without a blank one between them are one text."""
+    (tmp_path / "mine.txt").write_text("the cat\n" * 200)
+    _, _, manifest = run(tmp_path, None, "bert", "MaskedLM", corpus=[str(tmp_path / "mine.txt")], least=None)
+    assert any(note.startswith("1 text of the domain: too few to tell") for note in manifest.notes)
+
+
 def test_a_tokenizer_that_reads_otherwise_is_refused_and_nothing_is_left(tmp_path, monkeypatch):
     def wrong(tree, numbers):
         tree = cut(tree, numbers)

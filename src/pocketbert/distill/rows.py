@@ -99,7 +99,7 @@ def read_test_rows(data: Data, labels: list[str] | None) -> TaskRows:
     """
     sources = data.test or data.validation
     if not sources:
-        raise DataError("data: name the rows to evaluate on (--data FILE)")
+        raise DataError("name the rows to evaluate on: data.test in a recipe, else --data FILE or --test FILE")
     task = make_task(data)
     # The order of a recipe or layout says which label is the positive one; without either it is the model's.
     task.labels = task.labels or labels

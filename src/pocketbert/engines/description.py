@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pocketbert.errors import ModelError
 
@@ -31,8 +31,8 @@ class Description(BaseModel):
 
     task: str
     labels: list[str] | None = None
-    max_length: int
-    pad_token_id: int = 0
+    max_length: int = Field(gt=0)
+    pad_token_id: int = Field(0, ge=0)
     precision: Precision = "fp32"
     pooling: Literal["mean", "cls"] | None = None
     weights: str = ""

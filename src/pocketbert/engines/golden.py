@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -75,10 +75,25 @@ class Golden:
             texts = _TEXTS.validate_json((folder / TEXTS).read_bytes())
             arrays = load_file(folder / ANSWERS)
             numbers = range(len(texts))
-            return cls(texts, [arrays[f"ids.{n}"] for n in numbers], [arrays[f"logits.{n}"] for n in numbers])
-        except (OSError, ValidationError, SafetensorError, KeyError) as error:
+            ids, logits = ([arrays[f"{name}.{n}"] for n in numbers] for name in ("ids", "logits"))
+            _check_shapes(ids, logits)
+            return cls(texts, ids, logits)
+        except (OSError, ValueError, SafetensorError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise ModelError(f"{folder}: the golden answers cannot be read ({reason}); export again") from None
+
+
+def _check_shapes(ids: Sequence[NDArray[np.int64]], logits: Sequence[Logits]) -> None:
+    """Refuse arrays that no export writes.
+
+    Raises:
+        ValueError: which they are.
+    """
+    for number, (read, answered) in enumerate(zip(ids, logits, strict=True)):
+        if read.ndim != 2 or len(read) != 2 or not read.size or read.dtype != np.int64 or read.min() < 0:
+            raise ValueError(f"ids.{number} are no token ids and types of a text")
+        if not answered.ndim or not answered.size:
+            raise ValueError(f"logits.{number} are empty")
 
 
 def condense(logits: Logits, task: str) -> Logits:

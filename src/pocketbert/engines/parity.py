@@ -100,7 +100,7 @@ def check_parity(parity: Parity, limits: Limits, precision: str) -> list[str]:
     """What is outside the limits, a sentence each."""
     most, found = limit_of(limits, precision), []
     if not parity.relative <= most:  # not "greater": a NaN is a breach too
-        found.append(f"a logit is off by {parity.relative:.2%} of the largest, the limit is {most:.2%}")
+        found.append(f"a logit is off by {_percent(parity.relative)} of the largest, the limit is {_percent(most)}")
     flips = limits.label_flips_int8 if precision == "int8" else limits.label_flips
     if parity.flip_share > flips:
         found.append(
@@ -108,10 +108,15 @@ def check_parity(parity: Parity, limits: Limits, precision: str) -> list[str]:
         )
     if not parity.relative_batch_mates <= limits.batch_mates:
         found.append(
-            f"in a batch a logit is off by {parity.relative_batch_mates:.2%} of the largest, "
-            f"the limit is {limits.batch_mates:.2%}"
+            f"in a batch a logit is off by {_percent(parity.relative_batch_mates)} of the largest, "
+            f"the limit is {_percent(limits.batch_mates)}"
         )
     return found
+
+
+def _percent(share: float) -> str:
+    """``12.50%``, and ``1.0e-07%`` where two digits would be zeros."""
+    return f"{share:.2%}" if not 0 < share < 5e-5 else f"{100 * share:.1e}%"
 
 
 def differences(engine: Engine, golden: Golden) -> tuple[float, float]:

@@ -104,29 +104,15 @@ def export(
     if "browser" in options.formats:
         find_runtime(Path(options.packages or ""))
     prints = fingerprints(data) if data else {}
-    made = [hash_file(path) for path in int8_sources(Path(model), files) if path.is_file()]
+    made = [hash_file(path) for path in int8_sources(Path(model), files)]
     read = [hash_options(data), *prints.values()] if data else []
     key = hash_text("export", hash_options(options), hash_weights(model), *read, *made)
     stage = StageFolder(Path(output), key, replace)
     if stage.done:
         return stage.skip(console)
     subject = read_subject(options, model, data)
-    stage.begin()
-    shutil.rmtree(stage.whole, ignore_errors=True)
-    copy_model(Path(model), stage.whole)
-    golden = _make_golden(subject, options, stage.whole)
-    with tempfile.TemporaryDirectory(dir=stage.work) as work:
-        lengths = options.mobile_lengths
-        write_files(files, subject.module, subject.description, Path(model), stage.whole, Path(work), lengths)
-    if "browser" in options.formats:
-        _finish_browser(subject, golden, options, Path(output).name, stage.whole)
-    reference = _score_reference(subject)
-    checks = [_check(file, reference, golden, options, stage.whole) for file in files]
-    notes = [*(subject.rows.notes if subject.rows else []), *(reference.notes if reference else [])]
-    for note in notes:
-        console.print(note, highlight=False)
-    show_checks(checks, console)
-    _refuse_breaches(checks, output)
+    with stage.preparing():
+        checks, notes = _make(subject, files, options, stage, console)
     exports = [_describe(check, options, stage.whole) for check in checks]
     manifest = Manifest(
         stage="export",
@@ -141,6 +127,37 @@ def export(
     )
     stage.close(manifest)
     return manifest
+
+
+def _make(
+    subject: Subject, files: list[Wanted], options: ExportStage, stage: StageFolder, console: Console
+) -> tuple[list[FileCheck], list[str]]:
+    """Write the files and hold them against the model.
+
+    Returns:
+        A check of each, and what a person should know of rows and scores.
+
+    Raises:
+        PocketBertError: the model cannot be exported; the tokenizer does not give what it was trained with.
+        GateBreach: a file is outside its limits.
+    """
+    model = Path(subject.loaded.source)
+    shutil.rmtree(stage.whole, ignore_errors=True)
+    copy_model(model, stage.whole)
+    golden = _make_golden(subject, options, stage.whole)
+    with tempfile.TemporaryDirectory(dir=stage.work) as work:
+        lengths = options.mobile_lengths
+        write_files(files, subject.module, subject.description, model, stage.whole, Path(work), lengths)
+    if "browser" in options.formats:
+        _finish_browser(subject, golden, options, stage.folder.name, stage.whole)
+    reference = _score_reference(subject)
+    checks = [_check(file, reference, golden, options, stage.whole) for file in files]
+    notes = [*(subject.rows.notes if subject.rows else []), *(reference.notes if reference else [])]
+    for note in notes:
+        console.print(note, highlight=False)
+    show_checks(checks, console)
+    _refuse_breaches(checks, stage.folder)
+    return checks, notes
 
 
 def _as_long(data: Data | None, max_length: int | None) -> Data | None:
@@ -254,7 +271,7 @@ def _score_reference(subject: Subject) -> _Reference | None:
     return _Reference(subject.rows.task, encoded, TorchEngine(subject.module, subject.description))
 
 
-def _refuse_breaches(checks: list[FileCheck], output: Path | str) -> None:
+def _refuse_breaches(checks: list[FileCheck], output: Path) -> None:
     report = Verification(directory=str(output), files=checks, problems=[])
     breached = [check for check in checks if check.problems]
     if breached:

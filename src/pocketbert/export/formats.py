@@ -85,10 +85,20 @@ def wanted_files(options: ExportStage) -> list[Wanted]:
 
 
 def int8_sources(model: Path, files: Iterable[Wanted]) -> list[Path]:
-    """Where ``quantize`` has put what int8 files are copies of; a program for a phone is made anew."""
+    """Where ``quantize`` has put what int8 files are copies of; a program for a phone is made anew.
+
+    Raises:
+        PocketBertError: it was not quantized.
+    """
     sources = {"onnx": ONNX, "browser": ONNX, "mobile": ONNX, "openvino": OPENVINO}
     paths = [sources[file.kind]["int8"] for file in files if file.precision == "int8" and file.kind in sources]
-    return [each for path in dict.fromkeys(paths) for each in files_of(model / path)]
+    found = [each for path in dict.fromkeys(paths) for each in files_of(model / path)]
+    for path in found:
+        if not path.is_file():
+            raise PocketBertError(
+                f"export: {path}: not there; int8 files are made by quantize, which comes before export"
+            )
+    return found
 
 
 def require(library: str, extra: str, verb: str) -> None:
@@ -152,7 +162,7 @@ def _make_onnx(graph: Path, description: Description, source: Path, work: Path) 
     """The ONNX file of another precision than fp32."""
     path = work / f"{description.precision}.onnx"
     if description.precision == "int8":
-        shutil.copyfile(_made_by_quantize(source / ONNX["int8"]), path)
+        shutil.copyfile(source / ONNX["int8"], path)
     else:
         onnx.save(convert_float_to_float16(onnx.load(graph), keep_io_types=True), path)
     describe_onnx(path, description)
@@ -163,7 +173,7 @@ def _write_openvino(graph: Path, description: Description, source: Path, path: P
     if description.precision != "int8":
         _openvino().write_openvino(graph, description, path)
         return
-    for each in files_of(_made_by_quantize(source / OPENVINO["int8"])):
+    for each in files_of(source / OPENVINO["int8"]):
         shutil.copyfile(each, path.with_suffix(each.suffix))
     # What it answers was settled now: labels and length may be those of the data.
     _openvino().describe_openvino(path, description)
@@ -172,9 +182,3 @@ def _write_openvino(graph: Path, description: Description, source: Path, path: P
 def _openvino() -> Any:
     """The module that needs the library, which not every install has."""
     return import_module("pocketbert.export.openvino")
-
-
-def _made_by_quantize(path: Path) -> Path:
-    if not path.is_file():
-        raise PocketBertError(f"export: {path}: not there; int8 files are made by quantize, which comes before export")
-    return path

@@ -15,9 +15,9 @@ from pocketbert.engines.description import Description
 from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
 from pocketbert.engines.parity import Parity, check_parity, check_tokenizer, measure_parity
-from pocketbert.errors import GateBreach, ModelError, NotInstalled
+from pocketbert.errors import DataError, GateBreach, ModelError, NotInstalled
 from pocketbert.files import hash_file
-from pocketbert.manifest import ExportedFile, read_manifest
+from pocketbert.manifest import NAME, ExportedFile, Manifest, hash_weights, read_manifest
 from pocketbert.measure.wording import counted, file_size
 
 
@@ -92,9 +92,13 @@ def verify(model: Path | str, *, console: Console | None = None) -> Verification
     manifest = read_manifest(folder)
     if manifest is None or not manifest.exports:
         raise ModelError(f"{folder}: holds no exported files; make them with pocketbert export")
-    shared = _changed(folder, manifest.files)
-    golden, (first, _) = Golden.read(folder / FOLDER), understand(folder, manifest.exports[0])
-    shared += check_tokenizer(golden, folder, first.max_length, first.task == "question_answering")
+    shared, (first, _) = _check_model(folder, manifest), understand(folder, manifest.exports[0])
+    try:
+        golden = Golden.read(folder / FOLDER)
+        shared += check_tokenizer(golden, folder, first.max_length, first.task == "question_answering")
+    except (ModelError, DataError) as error:  # without them nothing can be answered
+        found = Verification(directory=str(folder), files=[], problems=[*shared, str(error)])
+        raise GateBreach(_describe(found), found) from None
     files = {exported.path: _check_file(folder, exported, golden) for exported in manifest.exports}
     order = [exported.path for exported in preferred(folder, manifest.exports)]
     found = Verification(
@@ -143,6 +147,8 @@ def _check_file(folder: Path, exported: ExportedFile, golden: Golden) -> FileChe
     said, limits = understand(folder, exported)
     check = FileCheck(path=exported.path, engine=exported.engine, precision=said.precision, bytes=exported.bytes)
     check.problems += _changed(folder, exported.files)
+    if exported.path not in exported.files:
+        check.problems.append("the manifest has no hash of it")
     try:
         engine = open_file(folder / exported.path)
         check.parity = measure_parity(engine, golden)  # some damage shows only when a file runs
@@ -160,6 +166,23 @@ def _check_file(folder: Path, exported: ExportedFile, golden: Golden) -> FileChe
     ]
     check.problems += check_parity(check.parity, limits, said.precision)
     return check
+
+
+def _check_model(folder: Path, manifest: Manifest) -> list[str]:
+    """Whether all but the exported files is what it was; the files tell by a hash of which model they were made.
+
+    Raises:
+        ModelError: the manifest lists an exported file twice.
+    """
+    paths = [exported.path for exported in manifest.exports]
+    if twice := {path for path in paths if paths.count(path) > 1}:
+        raise ModelError(f"{folder / NAME}: lists {', '.join(sorted(twice))} twice; export it again")
+    found = _changed(folder, manifest.files)
+    if not found and any(
+        exported.description.get("weights") != hash_weights(str(folder)) for exported in manifest.exports
+    ):
+        found.append("the model's weights, configuration or tokenizer are not those that the files were made from")
+    return found
 
 
 def _changed(folder: Path, hashes: dict[str, str]) -> list[str]:

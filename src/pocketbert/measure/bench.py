@@ -4,6 +4,8 @@ Every round times each model once, in an order that rotates; ratios are taken ro
 exported files run.
 """
 
+import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,7 +29,7 @@ from pocketbert.measure.bench_timing import (
     time_starts,
 )
 from pocketbert.measure.energy import EnergyMeter, find_meter
-from pocketbert.measure.evaluation import answer, check_named, open_for, rows_for, shared_examples
+from pocketbert.measure.evaluation import answer, open_for, rows_for, shared_examples
 from pocketbert.measure.opening import OpenModel, open_model
 from pocketbert.measure.results import Startup, TaskComparison
 from pocketbert.measure.sample import MixedSample, sample_embedded, sample_rows
@@ -41,6 +43,8 @@ LENGTHS = (16, 32, 64, 128)
 BATCH_SIZES = (1, 8, 32)
 SECONDS = 120.0
 
+_MOST_THREADS = 4
+"""For each processor of the machine: more only wait for each other."""
 _START_SHARE = 0.15
 """Of the time, for starting each model in a process of its own."""
 _SAMPLE_SHARE = 0.3
@@ -73,8 +77,8 @@ def bench(
     Args:
         models: model directories, which torch runs, and exported files.
         against: what all are compared with; the first model when absent.
-        data: a task; its ``test`` rows, else its ``validation`` rows, are scored, and a sample of them is timed.
-            Without it nothing is scored, and text that comes with Python is timed.
+        data: a task; its ``test`` rows, else its ``validation`` rows, else rows held out of ``train`` are scored, and
+            a sample of them is timed. Without it nothing is scored, and text that comes with Python is timed.
         lengths: tokens of a text; 16, 32, 64, 128 and the longest that all models take when absent.
         batch_sizes: texts of a call.
         threads: of the engines; one, and all cores that the process was granted, when absent.
@@ -87,6 +91,7 @@ def bench(
     references = list(dict.fromkeys([*([against] if against else []), *models]))
     console = console or Console(stderr=True)
     counts = sorted(set(threads or (1, granted_cores())))
+    _check_bounds(counts, seconds)
     with _torch_threads(_checked(counts, "threads")[-1]):
         opened = _open_all(references, data)
         shapes = Shapes(_settle_lengths(opened, lengths), _checked(sorted(set(batch_sizes)), "batch_sizes"))
@@ -107,6 +112,14 @@ def bench(
         seconds=elapsed,
         notes=[*notes, *timed.notes],
     )
+
+
+def _check_bounds(threads: Sequence[int], seconds: float) -> None:
+    if not 0 < seconds < math.inf:
+        raise PocketBertError(f"bench: seconds {seconds:g}: name a time above 0")
+    most = _MOST_THREADS * (os.cpu_count() or 1)
+    if max(threads) > most:
+        raise PocketBertError(f"bench: threads {max(threads)}: at most {most} on this machine")
 
 
 def short_names(models: Models) -> dict[str, str]:
@@ -152,7 +165,6 @@ def _checked(values: list[int], name: str, least: int = 1) -> list[int]:
 
 def _score(models: Models, data: Data, console: Console) -> tuple[dict[str, TaskComparison], MixedSample, list[str]]:
     """Score every model on the test rows, beside the first."""
-    check_named(data)
     first = next(iter(models))
     rows = rows_for(data, models[first])
     answers = {}

@@ -127,6 +127,8 @@ def load_tokenizer(source: str, **options: Any) -> PreTrainedTokenizerBase:
         # Where nothing is found the library lists what it looked for, on lines of their own.
         why = "there is no tokenizer.json in it" if reason.endswith(":") else reason
         raise ModelError(f"{source}: its tokenizer cannot be loaded: {why}") from None
+    if tokenizer.pad_token_id is None:
+        raise ModelError(f"{source}: its tokenizer has no padding token, so that it is no BERT's; name another model")
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         # Where a directory has no tokenizer, transformers makes one of special tokens alone.
         raise ModelError(f"{source}: has no tokenizer; save tokenizer.json beside the weights")
@@ -189,10 +191,17 @@ def check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
         )
 
 
+_COUNT_FROM_PADDING = {
+    "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
+    "xlm-roberta", "xlm-roberta-xl", "xmod",
+}  # fmt: skip
+"""Families whose positions start behind the number of the padding piece."""
+
+
 def max_positions(config: Any) -> int:
     """Longest input in tokens; RoBERTa-like models lose the positions up to the padding id."""
     positions: int = config.max_position_embeddings
-    offset = config.pad_token_id + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
+    offset = config.pad_token_id + 1 if config.model_type in _COUNT_FROM_PADDING else 0
     return positions - offset
 
 
@@ -205,7 +214,8 @@ def check_length(model: PreTrainedModel, tokens: int, source: str) -> None:
     limit = max_positions(model.config)
     if tokens > limit:
         raise ModelError(
-            f"{source}: takes at most {limit} tokens, but rows may have {tokens}; lower max_length or block"
+            f"{source}: takes at most {limit} tokens, but {tokens} are asked for; lower max_length, block or "
+            "target.tokens"
         )
 
 

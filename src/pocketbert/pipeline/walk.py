@@ -58,7 +58,8 @@ class Walk:
         without_teacher: the baseline of the last student.
         last: number of the stage that made the product.
         data: of the last stage that had rows.
-        chain: references of the student after each step that made it smaller, the student itself first.
+        chain: references of the student after each step that made it smaller, the student itself (if any) first.
+        made_smaller: whether there was such a step.
         manifests: of what was made, by folder.
         comparisons: of what was made with the teacher, by the name of the data.
         bench: the whole chain side by side.
@@ -75,6 +76,7 @@ class Walk:
     last: int = 0
     data: Data | None = None
     chain: list[str] = field(default_factory=list)
+    made_smaller: bool = False
     manifests: dict[str, Manifest] = field(default_factory=dict)
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     bench: Bench | None = None
@@ -111,7 +113,7 @@ def _make_smaller(walk: Walk, number: int, options: PruneStage | TrimStage | Qua
     output = walk.folder / f"{number:02d}-{verb.__name__}"
     model = _known(walk.product or walk.teacher, number, verb.__name__)
     walk.manifests[output.name] = verb(options, model, output, walk.recipe.data, console=walk.console, replace=True)
-    walk.product, walk.last = str(output), number
+    walk.product, walk.last, walk.made_smaller = str(output), number, True
     walk.data = options.data or walk.recipe.data or walk.data
     # An exported directory holds the same weights as the one it was made from: only its files are new.
     walk.chain += exported_files(output) or [str(output)]
@@ -129,7 +131,7 @@ def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
         name = f"{walk.recipe.name}: text of stage {number}"
         walk.comparisons[name] = compare_texts_once(walk.folder, number, models, options, name, walk.console)
         return
-    walk.product, walk.chain, walk.last = str(output), [str(output)], number
+    walk.product, walk.chain, walk.last, walk.made_smaller = str(output), [str(output)], number, False
     walk.data = options.data or walk.recipe.data
     walk.without_teacher = _learn_alone(walk, number, options, teacher) if options.without_teacher else None
     _compare(walk, str(output))
@@ -140,8 +142,7 @@ def compare_chain(walk: Walk) -> None:
 
     Of several files of the last step, the one that is the fastest here is the student that the run promises.
     """
-    smaller = len(walk.chain) - (walk.chain[:1] == [walk.product])
-    if walk.teacher is None or walk.data is None or not smaller:
+    if walk.teacher is None or walk.data is None or not walk.made_smaller:
         return
     walk.bench = bench_once(walk.folder, [walk.teacher, *walk.chain], walk.data, walk.console)
     made = exported_files(Path(walk.product or "")) or [str(walk.product)]

@@ -212,7 +212,7 @@ class ExportStage(Section):
     def _browser_needs_packages(self) -> "ExportStage":
         if "browser" in self.formats and not self.packages:
             raise ValueError(
-                "export: the browser needs packages, a folder node_modules made by "
+                "export: the browser needs packages (--packages), a folder node_modules made by "
                 "`npm install --ignore-scripts @huggingface/transformers`"
             )
         return self

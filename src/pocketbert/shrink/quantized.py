@@ -1,9 +1,10 @@
 """What int8 files are worth, for the manifest and for people."""
 
-from rich.table import Table
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
 
 from pocketbert.measure.results import Result
-from pocketbert.measure.wording import file_size, percent, score
+from pocketbert.measure.wording import counted, file_size, percent, score
 
 
 class QuantizedFile(Result):
@@ -64,7 +65,9 @@ class Quantization(Result):
 def quantization_table(made: Quantization) -> Table:
     """The model and its files, a row each."""
     title = f"int8: {made.examples:,} validation rows, ranges from {made.texts:,} training rows"
-    table = Table("", "bytes", "score", "kept", "same answers", "logits off by", "in a batch", "in fp32", title=title)
+    name = Column("", overflow="fold")  # cut short, names would be the same
+    titles = ["bytes", "score", "kept", "same", "off by", "in batch", "in fp32"]
+    table = Table(name, *titles, title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_row("fp32 weights", file_size(made.bytes), score(made.score), *[""] * 5)
     for file in made.files:
         measured = (file.difference, file.batch_mates)
@@ -75,7 +78,7 @@ def quantization_table(made: Quantization) -> Table:
             "–" if file.kept is None else percent(file.kept),
             percent(file.agreement),
             *(f"{share:.2%}" for share in measured),
-            f"{len(file.higher)} layers" if file.higher else "",
+            counted(len(file.higher), "layer") if file.higher else "",
         )
     return table
 

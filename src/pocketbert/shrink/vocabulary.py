@@ -18,7 +18,7 @@ from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.files import hash_text
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.measure.size import measure_size
-from pocketbert.measure.wording import file_size
+from pocketbert.measure.wording import counted, file_size
 from pocketbert.models.loading import LoadedModel, load_as_saved, load_tokenizer, max_positions
 from pocketbert.recipe import Data, TrimStage
 from pocketbert.shrink.counts import Counts, common_pieces, count_pieces
@@ -28,6 +28,8 @@ from pocketbert.shrink.pieces import Tree, choose_pieces, cut_pieces
 from pocketbert.tasks.words import mark_word_starts
 
 TOKENIZER = "tokenizer.json"
+_FEW = 100
+"""Texts: of fewer than these, a share of one in a hundred is none."""
 CHANGED = 0.01
 """Share of unseen texts that may be read in other pieces: answers on most of them stay the same all the same."""
 
@@ -154,6 +156,8 @@ def _make(
     loaded.tokenizer.save_pretrained(folder)
     tree = json.loads((folder / TOKENIZER).read_bytes())
     counts, safety = (count_pieces(texts, loaded.tokenizer) for texts in (reading.domain, reading.safety))
+    if options.least is None and counts.texts < _FEW:
+        reading.notes.append(_describe_few(counts.texts))
     kept, expected = _choose(options, tree, loaded, counts, safety)
     numbers = {old: new for new, old in enumerate(kept)}
     metrics: dict[str, Any] = {"pieces": _pair(len(loaded.tokenizer), len(kept)), "expected_changed": expected}
@@ -222,6 +226,13 @@ def _cover(reading: _Reading, loaded: LoadedModel, folder: Path, numbers: dict[i
 
 def _pair(before: int, after: int) -> dict[str, int]:
     return {"before": before, "after": after}
+
+
+def _describe_few(texts: int) -> str:
+    return (
+        f"{counted(texts, 'text')} of the domain: too few to tell which pieces others need, so that few can go. In "
+        "plain text a blank line ends a text, not a line; texts of one line each are better put into a table or JSONL"
+    )
 
 
 def _describe_narrowed(metrics: dict[str, Any]) -> str:
