@@ -32,7 +32,7 @@ def test_a_folder_without_one_has_none(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stage": 3}'])
 def test_what_is_no_manifest_is_refused(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(ModelError, match=r"manifest\.json: not a manifest: .*; delete the folder"):
+    with pytest.raises(ModelError, match=r"manifest\.json: not a manifest: .*; restore it, or make the folder anew"):
         read_manifest(tmp_path)
 
 
