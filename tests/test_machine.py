@@ -68,6 +68,21 @@ def test_instructions_for_int8_are_found(tmp_path, monkeypatch, line, expected):
     assert machine.multiplies_int8() is expected
 
 
-def test_a_system_that_does_not_tell_is_taken_to_have_them(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("flags\t\t: fpu avx512f avx512_vnni", False),
+        ("flags\t\t: fpu avx512f avx512_bf16", True),
+        ("flags\t\t: fpu amx_bf16 amx_int8", True),
+        ("Features\t: fp asimd asimddp", False),
+    ],
+)
+def test_instructions_for_bf16_are_found(tmp_path, monkeypatch, line, expected):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n", encoding="utf-8")
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
+    assert machine.multiplies_bf16() is expected
+
+
+def test_a_system_that_does_not_tell_is_taken_to_have_int8_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "nothing")
-    assert machine.multiplies_int8()
+    assert machine.multiplies_int8() and not machine.multiplies_bf16()

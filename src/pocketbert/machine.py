@@ -16,6 +16,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _CPUINFO = Path("/proc/cpuinfo")
 _INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 class Machine(BaseModel):
@@ -56,12 +57,13 @@ def describe_machine() -> Machine:
 
 def multiplies_int8() -> bool:
     """Whether the processor has instructions for int8 dot products (VNNI, AMX, NEON); true where it does not tell."""
-    if not _CPUINFO.is_file():
-        return True
-    lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    listed = (line.partition(":") for line in lines)
-    flags = {flag for key, _, value in listed if key.strip() in ("flags", "Features") for flag in value.split()}
+    flags = _processor_flags()
     return not flags or bool(flags & _INT8_FLAGS)
+
+
+def multiplies_bf16() -> bool:
+    """Whether the processor has instructions for bf16 dot products (AVX-512, AMX); false where it does not tell."""
+    return bool(_processor_flags() & _BF16_FLAGS)
 
 
 def granted_cores() -> int:
@@ -119,6 +121,15 @@ def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _processor_flags() -> set[str]:
+    """Names of the instruction sets; none where the system does not tell."""
+    if not _CPUINFO.is_file():
+        return set()
+    lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    listed = (line.partition(":") for line in lines)
+    return {flag for key, _, value in listed if key.strip() in ("flags", "Features") for flag in value.split()}
 
 
 def _cpu_model(cpuinfo: Path) -> str:

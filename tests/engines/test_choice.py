@@ -26,11 +26,14 @@ def edit(folder, change):
 
 @pytest.fixture
 def processor(monkeypatch, request):
-    """One with instructions for int8, or one without."""
-    monkeypatch.setattr(choice, "multiplies_int8", lambda: request.param)
+    """One by the number formats that it has instructions for."""
+    for precision in ("int8", "bf16"):
+        monkeypatch.setattr(choice, f"multiplies_{precision}", lambda precision=precision: precision in request.param)
 
 
-@pytest.mark.parametrize(("processor", "engine"), [(True, "openvino"), (False, "onnxruntime")], indirect=["processor"])
+@pytest.mark.parametrize(
+    ("processor", "engine"), [({"int8"}, "openvino"), (set(), "onnxruntime")], indirect=["processor"]
+)
 def test_of_fp32_alone_the_faster_engine_comes_first(folder, processor, engine):
     opened = open_directory(folder, threads=1)
     assert (opened.name, opened.description.precision) == (engine, "fp32")
@@ -39,20 +42,21 @@ def test_of_fp32_alone_the_faster_engine_comes_first(folder, processor, engine):
 @pytest.mark.parametrize(
     ("processor", "expected"),
     [
-        (True, [OPENVINO["fp16"], ONNX["fp16"], OPENVINO["fp32"], ONNX["fp32"]]),
-        (False, [ONNX["fp16"], ONNX["fp32"], OPENVINO["fp32"], OPENVINO["fp16"]]),
+        ({"int8", "bf16"}, [OPENVINO["fp16"], ONNX["fp16"], OPENVINO["bf16"], OPENVINO["fp32"], ONNX["fp32"]]),
+        ({"int8"}, [OPENVINO["fp16"], ONNX["fp16"], OPENVINO["fp32"], ONNX["fp32"], OPENVINO["bf16"]]),
+        (set(), [ONNX["fp16"], ONNX["fp32"], OPENVINO["fp32"], OPENVINO["fp16"], OPENVINO["bf16"]]),
     ],
     indirect=["processor"],
 )
-def test_int8_comes_where_the_processor_gains_by_it(folder, processor, expected):
+def test_a_precision_comes_where_the_processor_gains_by_it(folder, processor, expected):
     half = (ONNX["fp16"], OPENVINO["fp16"])
     edit(folder, lambda each: each["description"].update(precision="int8") if each["path"] in half else None)
     order = preferred(folder, read_manifest(folder).exports)
-    assert [each.path for each in order] == [*expected, OPENVINO["bf16"]]
+    assert [each.path for each in order] == expected
 
 
-def test_a_file_that_answers_wrong_here_is_passed_over(folder, monkeypatch):
-    monkeypatch.setattr(choice, "multiplies_int8", lambda: True)
+@pytest.mark.parametrize("processor", [{"int8"}], indirect=True)
+def test_a_file_that_answers_wrong_here_is_passed_over(folder, processor):
     path = folder / OPENVINO["fp32"]
     other = exported("classification", "electra")
     shutil.copyfile(other / OPENVINO["fp32"].replace(".xml", ".bin"), path.with_suffix(".bin"))
@@ -60,8 +64,8 @@ def test_a_file_that_answers_wrong_here_is_passed_over(folder, monkeypatch):
     assert open_directory(folder, threads=1).name == "onnxruntime"
 
 
-def test_a_file_that_is_gone_is_passed_over(folder, monkeypatch):
-    monkeypatch.setattr(choice, "multiplies_int8", lambda: True)
+@pytest.mark.parametrize("processor", [{"int8"}], indirect=True)
+def test_a_file_that_is_gone_is_passed_over(folder, processor):
     (folder / OPENVINO["fp32"]).unlink()
     assert open_directory(folder, threads=1).name == "onnxruntime"
 

@@ -9,15 +9,15 @@ import openvino
 from numpy.typing import NDArray
 
 from pocketbert.engines.base import Inputs, Logits, arrange_outputs
-from pocketbert.engines.description import PREFIX, Description
+from pocketbert.engines.description import PREFIX, Description, Precision
 from pocketbert.errors import ModelError
-from pocketbert.machine import granted_cores
+from pocketbert.machine import granted_cores, multiplies_bf16
 
 _BUCKET = 16
 """Lengths are rounded up to a multiple of this: the library compiles anew for each length, which costs many calls."""
 
-_ARITHMETIC = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "f32"}
-"""In what a file computes where it is not int8: said, for the library's own choice differs between processors."""
+_ARITHMETIC = {"fp32": "f32", "fp16": "f32", "bf16": "bf16"}
+"""In what a file computes: said, for the library's own choice differs between processors."""
 
 
 class OpenVinoEngine:
@@ -40,7 +40,7 @@ class OpenVinoEngine:
         self.description = Description.from_metadata(_metadata(model), str(path))
         options = {
             "INFERENCE_NUM_THREADS": threads or granted_cores(),
-            "INFERENCE_PRECISION_HINT": _ARITHMETIC[self.description.precision],
+            "INFERENCE_PRECISION_HINT": _arithmetic(self.description.precision),
             "PERFORMANCE_HINT": "LATENCY",
         }
         with self._explained("load"):
@@ -53,7 +53,7 @@ class OpenVinoEngine:
         tokens = inputs["input_ids"].shape[1]
         feed = {name: self._lengthen(name, array) for name, array in inputs.items() if name in self.inputs}
         with self._explained("run"):
-            found = self._request.infer(feed)
+            found = self._request.infer(feed, share_inputs=True)
         logits = arrange_outputs({name: found[name] for name in self._outputs})
         return logits[:, :tokens] if logits.ndim > 2 else logits
 
@@ -71,6 +71,17 @@ class OpenVinoEngine:
         bucket = max(tokens, min(-(-tokens // _BUCKET) * _BUCKET, self.description.max_length))
         fill = self.description.pad_token_id if name == "input_ids" else 0
         return np.pad(array, ((0, 0), (0, bucket - tokens)), constant_values=fill)
+
+
+def _arithmetic(precision: Precision) -> str:
+    """In what a file computes; of an int8 file, what is not a product of int8, such as attention.
+
+    That is bf16 where the processor has instructions for it (docs/results.md tells the gain): next to products that
+    take a tenth of the time, the rest in fp32 would be a good part of the whole.
+    """
+    if precision == "int8":
+        return "bf16" if multiplies_bf16() else "f32"
+    return _ARITHMETIC[precision]
 
 
 def _metadata(model: openvino.Model) -> dict[str, str]:
