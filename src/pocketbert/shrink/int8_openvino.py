@@ -13,8 +13,9 @@ from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from pocketbert.engines.base import Inputs
 from pocketbert.engines.description import Description
-from pocketbert.export.openvino import save_openvino
+from pocketbert.export.openvino import read_onnx, save_openvino
 from pocketbert.shrink.layers import weighted_nodes
+from pocketbert.shrink.zero_points import fold_zero_points
 
 _WEIGHTED = ("MatMul", "Convolution", "GroupConvolution", "Gather")
 _ATTENTION = "ScaledDotProductAttention"
@@ -27,7 +28,7 @@ def write_int8_openvino(
 
     The weights of products have seven bits: without the instructions of VNNI, OpenVINO adds pairs of products in 16
     bits, which eight would overflow, and it has no other kernel to choose. The ranges are those of the texts, where the
-    library's own choice, their mean over the batches, cuts off what matters. Attention stays in fp32.
+    library's own choice, their mean over the batches, cuts off what matters. Attention stays as it was.
 
     Args:
         source: the fp32 ONNX file.
@@ -36,7 +37,7 @@ def write_int8_openvino(
         path: the ``.xml`` to write; the weights go into the ``.bin`` beside it.
         higher: names of the source's nodes that stay in fp32; not all of them.
     """
-    model = openvino.convert_model(source)
+    model = read_onnx(source)
     ignored = nncf.IgnoredScope(
         names=_names(model, onnx.load(source).graph, higher), types=[_ATTENTION], validate=False
     )
@@ -54,6 +55,7 @@ def write_int8_openvino(
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
             ),
         )
+    fold_zero_points(quantized)
     save_openvino(quantized, description, path)
 
 
