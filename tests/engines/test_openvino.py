@@ -49,10 +49,10 @@ def ask(rows: int) -> Inputs:
 @pytest.mark.parametrize("instructions", [True, False])
 @pytest.mark.parametrize(
     ("path", "with_them", "without"),
-    [("fp32", "f32", "f32"), ("fp16", "f32", "f32"), ("bf16", "bf16", "bf16"), ("int8", "bf16", "f32")],
+    [("fp32", "f32", "f32"), ("fp16", "f32", "f32"), ("bf16", "bf16", "f32"), ("int8", "bf16", "f32")],
     indirect=["path"],
 )
-def test_what_is_not_int8_in_an_int8_file_follows_the_processor(
+def test_bf16_and_what_an_int8_file_leaves_follow_the_processor(
     path, with_them, without, instructions, asked, monkeypatch
 ):
     monkeypatch.setattr(openvino, "multiplies_bf16", lambda: instructions)

@@ -1,9 +1,8 @@
 """Which of a directory's files this processor runs, decided when it is loaded and checked on golden answers.
 
 int8 arithmetic is fast where the processor has instructions for it; without them ONNX Runtime still gains by it and
-OpenVINO does not (docs/results.md), and it has been wrong on some processors. So is bf16: with instructions for it five
-times as fast as fp32, without them slower. So the order of preference follows the processor, and no file is taken that
-does not answer here as it did where it was made.
+OpenVINO does not (docs/results.md), and it has been wrong on some processors. bf16 is fast with AMX alone. So the order
+of preference follows the processor, and no file is taken that does not answer here as it did where it was made.
 """
 
 from pathlib import Path
@@ -37,7 +36,7 @@ _WITHOUT_INT8: tuple[Way, ...] = (
     ("int8", "onnxruntime"), ("fp32", "onnxruntime"), ("fp32", "openvino"), ("int8", "openvino"), ("bf16", "openvino"),
     ("fp16", "openvino"), ("fp16", "onnxruntime"),
 )  # fmt: skip
-"""The fastest first, where the processor has instructions for bf16 and int8, for int8 alone, and for neither."""
+"""The fastest first, where the processor multiplies bf16 and int8, int8 alone, and neither."""
 
 
 def open_directory(folder: Path, threads: int | None = None) -> Engine:

@@ -16,9 +16,6 @@ from pocketbert.machine import granted_cores, multiplies_bf16
 _BUCKET = 16
 """Lengths are rounded up to a multiple of this: the library compiles anew for each length, which costs many calls."""
 
-_ARITHMETIC = {"fp32": "f32", "fp16": "f32", "bf16": "bf16"}
-"""In what a file computes: said, for the library's own choice differs between processors."""
-
 
 class OpenVinoEngine:
     """A compiled model on the CPU; see :class:`~pocketbert.engines.base.Engine`.
@@ -76,12 +73,10 @@ class OpenVinoEngine:
 def _arithmetic(precision: Precision) -> str:
     """In what a file computes; of an int8 file, what is not a product of int8, such as attention.
 
-    That is bf16 where the processor has instructions for it (docs/results.md tells the gain): next to products that
-    take a tenth of the time, the rest in fp32 would be a good part of the whole.
+    It is said, for the library's own choice differs between processors. bf16 is for those that multiply it: others
+    imitate it, at a thirtieth of the pace of fp32 (docs/lab-notes.md).
     """
-    if precision == "int8":
-        return "bf16" if multiplies_bf16() else "f32"
-    return _ARITHMETIC[precision]
+    return "bf16" if precision in ("bf16", "int8") and multiplies_bf16() else "f32"
 
 
 def _metadata(model: openvino.Model) -> dict[str, str]:
