@@ -1,11 +1,13 @@
 import json
 import shutil
+import time
 
 import pytest
 
 from exported import exported
 from pocketbert.engines import choice
-from pocketbert.engines.choice import open_directory, preferred
+from pocketbert.engines.choice import by_precision, open_directory
+from pocketbert.engines.exported import open_file
 from pocketbert.errors import ModelError
 from pocketbert.export.formats import ONNX, OPENVINO
 from pocketbert.manifest import read_manifest
@@ -24,39 +26,58 @@ def edit(folder, change):
     path.write_text(json.dumps(manifest), encoding="utf-8")
 
 
+def precision_of(each):
+    return each["description"]["precision"]
+
+
 @pytest.fixture
-def processor(monkeypatch, request):
-    """One by the number formats that it has instructions for."""
-    for precision in ("int8", "bf16"):
-        monkeypatch.setattr(choice, f"multiplies_{precision}", lambda precision=precision: precision in request.param)
+def slow(monkeypatch):
+    """Name an engine that takes longer than it needs."""
+    names = set()
+
+    def open_slowly(path, threads):
+        engine = open_file(path, threads)
+        run = engine.run
+
+        def run_slowly(inputs):
+            time.sleep(0.02 * (engine.name in names))
+            return run(inputs)
+
+        engine.run = run_slowly
+        return engine
+
+    monkeypatch.setattr(choice, "open_file", open_slowly)
+    return names
 
 
-@pytest.mark.parametrize(
-    ("processor", "engine"), [({"int8"}, "openvino"), (set(), "onnxruntime")], indirect=["processor"]
-)
-def test_of_fp32_alone_the_faster_engine_comes_first(folder, processor, engine):
+@pytest.mark.parametrize(("slower", "chosen"), [("openvino", "onnxruntime"), ("onnxruntime", "openvino")])
+def test_of_one_precision_the_engine_that_is_faster_here_is_taken(folder, slow, slower, chosen, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
+    slow.add(slower)
     opened = open_directory(folder, threads=1)
-    assert (opened.name, opened.description.precision) == (engine, "fp32")
+    assert (opened.name, opened.description.precision) == (chosen, "fp32")
 
 
 @pytest.mark.parametrize(
-    ("processor", "expected"),
-    [
-        ({"int8", "bf16"}, [OPENVINO["fp16"], ONNX["fp16"], OPENVINO["bf16"], OPENVINO["fp32"], ONNX["fp32"]]),
-        ({"int8"}, [OPENVINO["fp16"], ONNX["fp16"], OPENVINO["fp32"], ONNX["fp32"], OPENVINO["bf16"]]),
-        (set(), [ONNX["fp16"], ONNX["fp32"], OPENVINO["fp32"], OPENVINO["fp16"], OPENVINO["bf16"]]),
-    ],
-    indirect=["processor"],
+    ("bf16", "expected"), [(True, ["int8", "bf16", "fp32"]), (False, ["int8", "fp32", "bf16"])], ids=["AMX", "others"]
 )
-def test_a_precision_comes_where_the_processor_gains_by_it(folder, processor, expected):
-    half = (ONNX["fp16"], OPENVINO["fp16"])
-    edit(folder, lambda each: each["description"].update(precision="int8") if each["path"] in half else None)
-    order = preferred(folder, read_manifest(folder).exports)
-    assert [each.path for each in order] == expected
+def test_a_precision_comes_where_the_processor_gains_by_it(folder, monkeypatch, bf16, expected):
+    monkeypatch.setattr(choice, "multiplies_bf16", lambda: bf16)
+    edit(folder, lambda each: each["description"].update(precision="int8") if precision_of(each) == "fp16" else None)
+    groups = list(by_precision(folder, read_manifest(folder).exports))
+    assert [{precision_of(each.model_dump()) for each in group} for group in groups] == [{each} for each in expected]
+    assert {each.path for each in groups[0]} == {ONNX["fp16"], OPENVINO["fp16"]}
 
 
-@pytest.mark.parametrize("processor", [{"int8"}], indirect=True)
-def test_a_file_that_answers_wrong_here_is_passed_over(folder, processor):
+def test_a_phones_file_is_of_no_server(folder):
+    edit(folder, lambda each: each.update(engine="executorch") if each["path"] == ONNX["fp32"] else None)
+    groups = by_precision(folder, read_manifest(folder).exports)
+    assert ONNX["fp32"] not in [each.path for group in groups for each in group]
+
+
+def test_a_file_that_answers_wrong_here_is_passed_over(folder, slow, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
+    slow.add("onnxruntime")
     path = folder / OPENVINO["fp32"]
     other = exported("classification", "electra")
     shutil.copyfile(other / OPENVINO["fp32"].replace(".xml", ".bin"), path.with_suffix(".bin"))
@@ -64,8 +85,9 @@ def test_a_file_that_answers_wrong_here_is_passed_over(folder, processor):
     assert open_directory(folder, threads=1).name == "onnxruntime"
 
 
-@pytest.mark.parametrize("processor", [{"int8"}], indirect=True)
-def test_a_file_that_is_gone_is_passed_over(folder, processor):
+def test_a_file_that_is_gone_is_passed_over(folder, slow, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
+    slow.add("onnxruntime")
     (folder / OPENVINO["fp32"]).unlink()
     assert open_directory(folder, threads=1).name == "onnxruntime"
 

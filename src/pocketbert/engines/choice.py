@@ -1,46 +1,39 @@
 """Which of a directory's files this processor runs, decided when it is loaded and checked on golden answers.
 
-int8 arithmetic is fast where the processor has instructions for it; without them ONNX Runtime still gains by it and
-OpenVINO does not (docs/results.md), and it has been wrong on some processors. bf16 is fast with AMX alone. So the order
-of preference follows the processor, and no file is taken that does not answer here as it did where it was made.
+int8 comes first: with instructions for it (VNNI, AMX, NEON) it is several times as fast as fp32, and without them it is
+faster still in one engine. bf16 is faster than fp32 with AMX alone. Which engine is the faster with a precision depends
+on the model as much as on the processor (docs/results.md), so that is measured. No file is taken that does not answer
+here as it did where it was made, for int8 arithmetic differs between processors.
 """
 
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import ValidationError
 
 from pocketbert.engines.base import Engine
 from pocketbert.engines.description import Description, Precision
 from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
-from pocketbert.engines.parity import differences, limit_of
+from pocketbert.engines.parity import answer_alone, differences, limit_of
 from pocketbert.errors import ModelError
-from pocketbert.machine import multiplies_bf16, multiplies_int8
+from pocketbert.machine import multiplies_bf16
 from pocketbert.manifest import NAME, ExportedFile, read_manifest
 from pocketbert.recipe import Limits
 
 SPOT_CHECKS = 8
 """Golden texts that are run at each load: a moment's work."""
+ROUNDS = 3
+"""In which engines are timed on them, in turn."""
 
-Way = tuple[Precision, str]
-"""Precision and engine of a file."""
-_WITH_BF16: tuple[Way, ...] = (
-    ("int8", "openvino"), ("int8", "onnxruntime"), ("bf16", "openvino"), ("fp32", "openvino"), ("fp32", "onnxruntime"),
-    ("fp16", "openvino"), ("fp16", "onnxruntime"),
-)  # fmt: skip
-_WITH_INT8: tuple[Way, ...] = (
-    ("int8", "openvino"), ("int8", "onnxruntime"), ("fp32", "openvino"), ("fp32", "onnxruntime"), ("bf16", "openvino"),
-    ("fp16", "openvino"), ("fp16", "onnxruntime"),
-)  # fmt: skip
-_WITHOUT_INT8: tuple[Way, ...] = (
-    ("int8", "onnxruntime"), ("fp32", "onnxruntime"), ("fp32", "openvino"), ("int8", "openvino"), ("bf16", "openvino"),
-    ("fp16", "openvino"), ("fp16", "onnxruntime"),
-)  # fmt: skip
-"""The fastest first, where the processor multiplies bf16 and int8, int8 alone, and neither."""
+ENGINES = ("openvino", "onnxruntime")
+"""Of a server; those of a phone are not in question."""
 
 
 def open_directory(folder: Path, threads: int | None = None) -> Engine:
-    """Open the file of an exported model directory that this machine prefers, of those that answer right here.
+    """Open the file of an exported model directory that is the fastest here, of those that answer right.
 
     Args:
         folder: a directory that ``export`` made.
@@ -53,34 +46,60 @@ def open_directory(folder: Path, threads: int | None = None) -> Engine:
     manifest = read_manifest(folder)
     if manifest is None or not manifest.exports:
         raise ModelError(f"{folder}: holds no exported files; make them with pocketbert export")
-    golden, refused = _sample(Golden.read(folder / FOLDER)), []
-    for exported in preferred(folder, manifest.exports):
-        said, limits = understand(folder, exported)
-        try:
-            engine = open_file(folder / exported.path, threads)
-            difference, scale = differences(engine, golden)  # some damage shows only when a file runs
-        except ModelError as error:
-            refused.append(str(error))
-            continue
-        limit = limit_of(limits, said.precision)
-        if difference <= limit * scale:
-            return engine
-        refused.append(f"{exported.path}: a logit is off by {difference / scale:.2%}, the limit is {limit:.2%}")
+    golden = Golden.read(folder / FOLDER)
+    return choose(folder, manifest.exports, golden, threads)[1]
+
+
+def choose(
+    folder: Path, exports: Sequence[ExportedFile], golden: Golden, threads: int | None = None
+) -> tuple[ExportedFile, Engine]:
+    """The fastest of the files that answer right, of the precision that this processor should be fastest with.
+
+    Args:
+        folder: where they lie.
+        exports: the files in question.
+        golden: texts and answers, of which some are run.
+        threads: of one call; all cores that the process was granted when absent.
+
+    Raises:
+        ModelError: none of them can be run here and answers right; the message says what was wrong with each.
+    """
+    sample, refused = _sample(golden), list[str]()
+    for group in by_precision(folder, exports):
+        right: list[tuple[ExportedFile, Engine]] = []
+        for exported in group:
+            if exported.engine in (each.engine for each, _ in right):
+                continue  # the same graph once more, for a browser or a phone
+            said, limits = understand(folder, exported)
+            try:
+                engine = open_file(folder / exported.path, threads)
+                difference, scale = differences(engine, sample)  # some damage shows only when a file runs
+            except ModelError as error:
+                refused.append(str(error))
+                continue
+            limit = limit_of(limits, said.precision)
+            if difference <= limit * scale:
+                right.append((exported, engine))
+            else:
+                refused.append(f"{exported.path}: a logit is off by {difference / scale:.2%}, the limit is {limit:.2%}")
+        if right:
+            return right[_fastest([engine for _, engine in right], sample)]
     raise ModelError(f"{folder}: no file answers right on this machine\n  " + "\n  ".join(refused))
 
 
-def preferred(folder: Path, exports: list[ExportedFile]) -> list[ExportedFile]:
-    """Files of engines for a server, in the order in which this processor should be fastest with them.
+def by_precision(folder: Path, exports: Sequence[ExportedFile]) -> Iterator[list[ExportedFile]]:
+    """Files of engines for a server, those of one precision together, in the order in which they are worth a try.
 
     Raises:
         ModelError: the manifest says of a file what cannot be.
     """
-    order = _WITH_BF16 if multiplies_bf16() else _WITH_INT8 if multiplies_int8() else _WITHOUT_INT8
-
-    def way(each: ExportedFile) -> Way:
-        return understand(folder, each)[0].precision, each.engine
-
-    return sorted((each for each in exports if way(each) in order), key=lambda each: order.index(way(each)))
+    order: tuple[Precision, ...] = ("int8", "fp32", "bf16", "fp16")
+    if multiplies_bf16():
+        order = ("int8", "bf16", "fp32", "fp16")
+    served = [each for each in exports if each.engine in ENGINES]
+    for precision in order:
+        if group := [each for each in served if understand(folder, each)[0].precision == precision]:
+            yield group
 
 
 def understand(folder: Path, exported: ExportedFile) -> tuple[Description, Limits]:
@@ -103,3 +122,21 @@ def _sample(golden: Golden) -> Golden:
     rows = range(0, len(golden.texts), max(1, len(golden.texts) // SPOT_CHECKS))
     texts, ids, logits = golden.texts, golden.ids, golden.logits
     return Golden([texts[row] for row in rows], [ids[row] for row in rows], [logits[row] for row in rows])
+
+
+def _fastest(engines: Sequence[Engine], golden: Golden) -> int:
+    """Which engine answers soonest, texts alone, in turn: the mean over texts counts short and long ones alike.
+
+    They have answered these texts before, so that nothing is left to warm up.
+    """
+    if len(engines) == 1:
+        return 0
+    rounds = [[_seconds(engine, golden) for engine in engines] for _ in range(ROUNDS)]
+    return int(np.log(np.median(rounds, axis=0)).mean(axis=1).argmin())
+
+
+def _seconds(engine: Engine, golden: Golden) -> list[float]:
+    """Of each text."""
+    ends = [time.perf_counter()]
+    ends.extend(time.perf_counter() for _ in answer_alone(engine, golden))
+    return np.diff(ends).tolist()

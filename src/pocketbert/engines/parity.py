@@ -80,18 +80,17 @@ def measure_parity(engine: Engine, golden: Golden) -> Parity:
         golden: texts and answers.
     """
     task = engine.description.task
-    features = [_feature(ids, types) for ids, types in _inputs(golden)]
-    alone = _answer_alone(engine, features)
+    alone = list(answer_alone(engine, golden))
     moved = np.array([_largest(found, true) for found, true in zip(alone, golden.logits, strict=True)])
     pairs = [_flips(found, true, task) for found, true in zip(alone, golden.logits, strict=True)]
     order = np.argsort(-moved, kind="stable")[:_SHOWN]
     return Parity(
-        texts=len(features),
+        texts=len(golden.texts),
         scale=_scale(golden),
         difference=float(moved.max()),
         answers=sum(answers for _, answers in pairs),
         flips=sum(flips for flips, _ in pairs),
-        batch_mates=_batch_mates(engine, features, alone),
+        batch_mates=_batch_mates(engine, _features(golden), alone),
         worst=[_worst(golden.texts[row], float(moved[row]), pairs[row][0] > 0) for row in order],
     )
 
@@ -121,8 +120,14 @@ def _percent(share: float) -> str:
 
 def differences(engine: Engine, golden: Golden) -> tuple[float, float]:
     """Largest difference of a logit from the golden one, each text alone, and the scale that it is a share of."""
-    alone = _answer_alone(engine, [_feature(ids, types) for ids, types in _inputs(golden)])
-    return max(map(_largest, alone, golden.logits)), _scale(golden)
+    return max(map(_largest, answer_alone(engine, golden), golden.logits)), _scale(golden)
+
+
+def answer_alone(engine: Engine, golden: Golden) -> Iterator[Logits]:
+    """Answer the golden texts, each alone, as :func:`~pocketbert.engines.golden.condense` leaves the answers."""
+    said = engine.description
+    for each in _features(golden):
+        yield _cut(engine.run(collate([each], said.pad_token_id))[0], each, said.task)
 
 
 def limit_of(limits: Limits, precision: str) -> float:
@@ -149,13 +154,10 @@ def _inputs(golden: Golden) -> Iterator[tuple[list[int], list[int]]]:
         yield rows[0].tolist(), rows[1].tolist()
 
 
-def _feature(ids: list[int], types: list[int]) -> Feature:
-    return {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": types}
-
-
-def _answer_alone(engine: Engine, features: Sequence[Feature]) -> list[Logits]:
-    said = engine.description
-    return [_cut(engine.run(collate([each], said.pad_token_id))[0], each, said.task) for each in features]
+def _features(golden: Golden) -> list[Feature]:
+    return [
+        {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": types} for ids, types in _inputs(golden)
+    ]
 
 
 def _scale(golden: Golden) -> float:
