@@ -52,8 +52,15 @@ def test_a_system_without_control_groups_has_no_limits(tmp_path):
     assert list(cgroup_folders(tmp_path / "none", tmp_path / "absent")) == []
 
 
+@pytest.fixture
+def processor(tmp_path, monkeypatch, request):
+    """One that tells of itself in a line."""
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{request.param}\n", encoding="utf-8")
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
+
+
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("processor", "expected"),
     [
         ("flags\t\t: fpu avx2 avx512_vnni", True),
         ("flags\t\t: fpu avx2 avx512f", False),
@@ -61,25 +68,23 @@ def test_a_system_without_control_groups_has_no_limits(tmp_path):
         ("Features\t: fp asimd", False),
         ("model name\t: unknown", True),
     ],
+    indirect=["processor"],
 )
-def test_instructions_for_int8_are_found(tmp_path, monkeypatch, line, expected):
-    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n", encoding="utf-8")
-    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
+def test_instructions_for_int8_are_found(processor, expected):
     assert machine.multiplies_int8() is expected
 
 
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("processor", "expected"),
     [
         ("flags\t\t: fpu avx512f avx512_vnni", False),
         ("flags\t\t: fpu avx512f avx512_bf16", False),
         ("flags\t\t: fpu amx_bf16 amx_int8", True),
         ("Features\t: fp asimd asimddp", False),
     ],
+    indirect=["processor"],
 )
-def test_instructions_for_bf16_are_found(tmp_path, monkeypatch, line, expected):
-    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n", encoding="utf-8")
-    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
+def test_instructions_for_bf16_are_found(processor, expected):
     assert machine.multiplies_bf16() is expected
 
 

@@ -112,6 +112,7 @@ class Handler(SimpleHTTPRequestHandler):
 def find_chromium() -> str:
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if not found:
+        # A browser is no Python package, so that no installation of this project can bring it.
         pytest.skip(reason="there is no Chromium on this machine to open the page with")
     return found
 

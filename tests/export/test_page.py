@@ -19,6 +19,7 @@ def node_modules() -> Path:
     beside = Path(__file__).resolve().parents[2] / "node_modules"
     folder = Path(os.environ.get("POCKETBERT_NODE_MODULES", beside))
     if not (folder / "@huggingface" / "transformers").is_dir():
+        # They come from the registry of npm, which `make test` does not reach for: tests need no network.
         pytest.skip(reason="the npm packages are not ours to ship: POCKETBERT_NODE_MODULES names no folder with them")
     return folder
 

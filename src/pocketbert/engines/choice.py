@@ -66,24 +66,17 @@ def choose(
     """
     sample, refused = _sample(golden), list[str]()
     for group in by_precision(folder, exports):
-        right: list[tuple[ExportedFile, Engine]] = []
+        right: dict[str, tuple[ExportedFile, Engine]] = {}
         for exported in group:
-            if exported.engine in (each.engine for each, _ in right):
+            if exported.engine in right:
                 continue  # the same graph once more, for a browser or a phone
-            said, limits = understand(folder, exported)
             try:
-                engine = open_file(folder / exported.path, threads)
-                difference, scale = differences(engine, sample)  # some damage shows only when a file runs
+                right[exported.engine] = exported, _open_right(folder, exported, sample, threads)
             except ModelError as error:
                 refused.append(str(error))
-                continue
-            limit = limit_of(limits, said.precision)
-            if difference <= limit * scale:
-                right.append((exported, engine))
-            else:
-                refused.append(f"{exported.path}: a logit is off by {difference / scale:.2%}, the limit is {limit:.2%}")
         if right:
-            return right[_fastest([engine for _, engine in right], sample)]
+            found = list(right.values())
+            return found[_fastest([engine for _, engine in found], sample)]
     raise ModelError(f"{folder}: no file answers right on this machine\n  " + "\n  ".join(refused))
 
 
@@ -122,6 +115,21 @@ def _sample(golden: Golden) -> Golden:
     rows = range(0, len(golden.texts), max(1, len(golden.texts) // SPOT_CHECKS))
     texts, ids, logits = golden.texts, golden.ids, golden.logits
     return Golden([texts[row] for row in rows], [ids[row] for row in rows], [logits[row] for row in rows])
+
+
+def _open_right(folder: Path, exported: ExportedFile, golden: Golden, threads: int | None) -> Engine:
+    """Open a file.
+
+    Raises:
+        ModelError: it cannot be run here, or does not answer right.
+    """
+    said, limits = understand(folder, exported)
+    engine = open_file(folder / exported.path, threads)
+    difference, scale = differences(engine, golden)  # some damage shows only when a file runs
+    limit = limit_of(limits, said.precision)
+    if not difference <= limit * scale:  # not "greater": a NaN is wrong too
+        raise ModelError(f"{exported.path}: a logit is off by {difference / scale:.2%}, the limit is {limit:.2%}")
+    return engine
 
 
 def _fastest(engines: Sequence[Engine], golden: Golden) -> int:
