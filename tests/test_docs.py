@@ -10,7 +10,7 @@ import pytest
 from pocketbert import cli, errors, recipe
 from pocketbert.data.sources import CONLL, DELIMITED, READERS
 from pocketbert.recipe import Section, Training
-from pocketbert.tasks import make_task
+from pocketbert.tasks.registry import make_task
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

@@ -79,6 +79,9 @@ def test_instructions_for_int8_are_found(processor, expected):
     [
         ("flags\t\t: fpu avx512f avx512_vnni", False),
         ("flags\t\t: fpu avx512f avx512_bf16", False),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16", False),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16", True),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_vnni", False),
         ("flags\t\t: fpu amx_bf16 amx_int8", True),
         ("Features\t: fp asimd asimddp", False),
     ],

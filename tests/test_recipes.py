@@ -8,7 +8,7 @@ import pytest
 
 from pocketbert.data.glue import LAYOUTS
 from pocketbert.recipe import DistillStage, FinetuneStage, Losses, Recipe, load_recipe
-from pocketbert.tasks import make_task
+from pocketbert.tasks.registry import make_task
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))

@@ -16,7 +16,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _CPUINFO = Path("/proc/cpuinfo")
 _INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
-_BF16_FLAG = "amx_bf16"
+_AMX_BF16, _AVX512_BF16 = "amx_bf16", "avx512_bf16"
 
 
 class Machine(BaseModel):
@@ -62,8 +62,17 @@ def multiplies_int8() -> bool:
 
 
 def multiplies_bf16() -> bool:
-    """Whether bf16 is faster than fp32 here: with AMX; those of AVX-512 do not suffice (docs/lab-notes.md)."""
-    return _BF16_FLAG in _processor_flags()
+    """Whether bf16 is faster than fp32 here: with AMX, and with AVX-512 by AMD; with that by Intel it is slower.
+
+    Measured on processors of each kind: docs/lab-notes.md.
+    """
+    flags = _processor_flags()
+    return _AMX_BF16 in flags or (_AVX512_BF16 in flags and "AuthenticAMD" in _listed(("vendor_id",)))
+
+
+def processor_kind() -> str:
+    """Model name and instruction sets: what the speed of an engine depends on."""
+    return " ".join([_cpu_model(_CPUINFO), *sorted(_processor_flags())])
 
 
 def granted_cores() -> int:
@@ -125,11 +134,16 @@ def _affinity() -> int:
 
 def _processor_flags() -> set[str]:
     """Names of the instruction sets; none where the system does not tell."""
+    return _listed(("flags", "Features"))
+
+
+def _listed(keys: tuple[str, ...]) -> set[str]:
+    """Words that the system lists under some keys for its processors; none where it does not tell."""
     if not _CPUINFO.is_file():
         return set()
     lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    listed = (line.partition(":") for line in lines)
-    return {flag for key, _, value in listed if key.strip() in ("flags", "Features") for flag in value.split()}
+    pairs = (line.partition(":") for line in lines)
+    return {word for key, _, value in pairs if key.strip() in keys for word in value.split()}
 
 
 def _cpu_model(cpuinfo: Path) -> str:

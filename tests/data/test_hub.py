@@ -10,7 +10,7 @@ import pytest
 from pocketbert.data.hub import read_hub
 from pocketbert.errors import DataError
 from pocketbert.recipe import Data
-from pocketbert.tasks import make_task
+from pocketbert.tasks.registry import make_task
 
 
 class Rows(list):

@@ -1,7 +1,5 @@
 """Running models over rows, and the blocks they run on."""
 
-import itertools
-
 import golden
 import jobs
 import numpy as np
@@ -14,7 +12,7 @@ from pocketbert.data.order import Position
 from pocketbert.data.records import IGNORED
 from pocketbert.distill import prediction
 from pocketbert.distill.datasets import ROWS, EncodedRows, MaskedBlocks
-from pocketbert.distill.prediction import batches_by_length, masked_lm_loss, run_model
+from pocketbert.distill.prediction import masked_lm_loss, run_model
 from pocketbert.distill.signals import Needs, OnlineSignals
 from pocketbert.distill.texts import prepare_texts
 from pocketbert.models.describing import HEADS
@@ -51,20 +49,6 @@ def test_rows_in_batches_get_the_answers_they_get_alone(monkeypatch, family, tas
         else:
             alone = output.logits[0]
         assert found == pytest.approx(alone.detach().numpy(), abs=1e-5)
-
-
-def test_batches_hold_like_lengths_and_few_tokens(monkeypatch):
-    monkeypatch.setattr(prediction, "TOKENS_PER_BATCH", 100)
-    lengths = np.random.default_rng(0).integers(1, 120, 200).tolist()
-    batches = batches_by_length(lengths)
-    assert sorted(itertools.chain.from_iterable(batches)) == list(range(200))
-    assert all(len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= 100 for rows in batches)
-    ordered = [lengths[row] for row in itertools.chain.from_iterable(batches)]
-    assert ordered == sorted(lengths, reverse=True)
-
-
-def test_a_call_may_ask_for_smaller_batches():
-    assert batches_by_length([3, 9, 4, 3], tokens=9) == [[1], [2, 0], [3]]
 
 
 def test_no_row_gives_no_answer():

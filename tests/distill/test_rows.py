@@ -16,7 +16,7 @@ from pocketbert.distill.rows import (
 from pocketbert.errors import DataError, ModelError
 from pocketbert.models.loading import LoadedModel
 from pocketbert.recipe import Data
-from pocketbert.tasks import make_task
+from pocketbert.tasks.registry import make_task
 
 
 @pytest.fixture

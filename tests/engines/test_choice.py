@@ -1,7 +1,9 @@
 import json
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from exported import exported
@@ -35,8 +37,8 @@ def slow(monkeypatch):
     """Name an engine that takes longer than it needs."""
     names = set()
 
-    def open_slowly(path, threads):
-        engine = open_file(path, threads)
+    def open_slowly(path, *how):
+        engine = open_file(path, *how)
         run = engine.run
 
         def run_slowly(inputs):
@@ -54,7 +56,7 @@ def slow(monkeypatch):
 def test_of_one_precision_the_engine_that_is_faster_here_is_taken(folder, slow, slower, chosen, monkeypatch):
     monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
     slow.add(slower)
-    opened = open_directory(folder, threads=1)
+    opened = open_directory(folder, threads=1).engine
     assert (opened.name, opened.description.precision) == (chosen, "fp32")
 
 
@@ -82,14 +84,14 @@ def test_a_file_that_answers_wrong_here_is_passed_over(folder, slow, monkeypatch
     other = exported("classification", "electra")
     shutil.copyfile(other / OPENVINO["fp32"].replace(".xml", ".bin"), path.with_suffix(".bin"))
     shutil.copyfile(other / OPENVINO["fp32"], path)
-    assert open_directory(folder, threads=1).name == "onnxruntime"
+    assert open_directory(folder, threads=1).engine.name == "onnxruntime"
 
 
 def test_a_file_that_is_gone_is_passed_over(folder, slow, monkeypatch):
     monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
     slow.add("onnxruntime")
     (folder / OPENVINO["fp32"]).unlink()
-    assert open_directory(folder, threads=1).name == "onnxruntime"
+    assert open_directory(folder, threads=1).engine.name == "onnxruntime"
 
 
 def test_where_no_file_answers_right_each_is_told(folder):
@@ -102,3 +104,61 @@ def test_where_no_file_answers_right_each_is_told(folder):
 def test_a_directory_without_exports_is_refused(tmp_path):
     with pytest.raises(ModelError, match="holds no exported files"):
         open_directory(tmp_path)
+
+
+def test_a_choice_is_made_once_and_remembered_beside_the_model(folder, slow, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
+    slow.add("onnxruntime")
+    first = open_directory(folder, threads=1)
+    monkeypatch.setattr(choice, "choose", lambda *_: pytest.fail("timed once more"))
+    assert open_directory(folder, threads=1).path == first.path == OPENVINO["fp32"]
+
+
+def test_a_choice_for_other_threads_or_another_manifest_is_made_anew(folder, slow, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
+    slow.add("onnxruntime")
+    open_directory(folder, threads=1)
+    slow.clear()
+    slow.add("openvino")
+    assert open_directory(folder, threads=2).path == ONNX["fp32"]
+    assert open_directory(folder, threads=1).path == ONNX["fp32"]  # for it remembers the last
+
+
+def test_a_remembered_file_that_answers_wrong_now_is_passed_over(folder, slow, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
+    slow.add("onnxruntime")
+    assert open_directory(folder, threads=1).path == OPENVINO["fp32"]
+    other = exported("classification", "electra")
+    for name in (OPENVINO["fp32"], OPENVINO["fp32"].replace(".xml", ".bin")):
+        shutil.copyfile(other / name, folder / name)
+    assert open_directory(folder, threads=1).path == ONNX["fp32"]
+
+
+def test_a_damaged_memory_is_none(folder):
+    (folder / "calibration.json").write_text("{", encoding="utf-8")
+    path = open_directory(folder, threads=1).path
+    assert json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["path"] == path
+
+
+@pytest.mark.parametrize(("engine", "precision"), [("openvino", "fp16"), ("onnxruntime", None), (None, "fp32")])
+def test_engine_and_precision_can_be_named(folder, engine, precision):
+    opened = open_directory(folder, threads=1, engine=engine, precision=precision)
+    assert opened.engine.name == (engine or opened.engine.name)
+    assert opened.engine.description.precision == (precision or opened.engine.description.precision)
+
+
+def test_a_precision_that_is_not_there_is_told(folder):
+    with pytest.raises(ModelError, match="has no file of int8 for openvino"):
+        open_directory(folder, engine="openvino", precision="int8")
+
+
+@pytest.mark.parametrize("path", [ONNX["fp32"], OPENVINO["fp32"]])
+def test_streams_run_at_once_and_answer_the_same(folder, path):
+    ids = np.random.default_rng(0).integers(5, 20, (8, 4, 11))
+    batches = [{"input_ids": each, "attention_mask": np.ones_like(each)} for each in ids]
+    batches = [each | {"token_type_ids": np.zeros_like(each["input_ids"])} for each in batches]
+    alone = [open_file(folder / path, 1).run(each) for each in batches]
+    several = open_file(folder / path, 2, 2)
+    with ThreadPoolExecutor(4) as threads:
+        at_once = list(threads.map(several.run, batches))
+    np.testing.assert_allclose(at_once, alone, atol=1e-6)

@@ -14,8 +14,8 @@ from pocketbert.measure import evaluation
 from pocketbert.measure.evaluation import compare, comparison_key, evaluate
 from pocketbert.models.loading import load_model
 from pocketbert.recipe import Data
-from pocketbert.tasks import make_task
 from pocketbert.tasks.base import Example
+from pocketbert.tasks.registry import make_task
 
 QUIET = Console(quiet=True)
 LONG = 4

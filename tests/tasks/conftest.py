@@ -9,7 +9,8 @@ from transformers import BertTokenizerFast, PreTrainedTokenizerFast, RobertaToke
 
 from pocketbert.data.records import Record
 from pocketbert.recipe import Data
-from pocketbert.tasks import Task, make_task
+from pocketbert.tasks.base import Task
+from pocketbert.tasks.registry import make_task
 
 TEXTS = [
     "the cat sat on the mat .",

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketbert.recipe import Data
-from pocketbert.tasks import make_task
+from pocketbert.tasks.registry import make_task
 
 CLASSES = 4
 METRICS = ["accuracy", "macro_f1", "matthews"]

@@ -5,7 +5,7 @@ import pytest
 
 from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Data
-from pocketbert.tasks import make_task
+from pocketbert.tasks.registry import make_task
 
 
 @pytest.mark.parametrize(

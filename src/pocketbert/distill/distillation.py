@@ -24,7 +24,7 @@ from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.models.loading import LoadedModel, check_length, load_model, max_positions
 from pocketbert.models.students import BuiltStudent, Carried, build_student
 from pocketbert.recipe import Data, DistillStage, Losses, Student
-from pocketbert.tasks import make_task
+from pocketbert.tasks.registry import make_task
 
 MASKED_LM_LOSSES = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
 """The objective of Sanh et al. 2019."""

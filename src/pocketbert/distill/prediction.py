@@ -13,6 +13,7 @@ from pocketbert.data.order import Position
 from pocketbert.data.records import IGNORED
 from pocketbert.distill.datasets import MaskedBlocks
 from pocketbert.engines.base import Engine
+from pocketbert.engines.batching import batches_by_length
 from pocketbert.models.describing import as_engine
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 from pocketbert.tasks.base import Encoded, Feature, Task, collate
@@ -49,7 +50,7 @@ def run_engine(engine: Engine, features: Sequence[Feature], pad_token_id: int) -
     """
     inputs = select_inputs(features, engine)
     logits: list[NDArray[np.float32] | None] = [None] * len(inputs)
-    for rows in batches_by_length([len(item["input_ids"]) for item in inputs]):
+    for rows in batches_by_length([len(item["input_ids"]) for item in inputs], TOKENS_PER_BATCH):
         batch = collate([inputs[row] for row in rows], pad_token_id)
         for row, values in zip(rows, engine.run(batch), strict=True):
             length = len(inputs[row]["input_ids"])
@@ -60,17 +61,6 @@ def run_engine(engine: Engine, features: Sequence[Feature], pad_token_id: int) -
 def select_inputs(features: Sequence[Feature], engine: Engine) -> list[Feature]:
     """Features with nothing but what an engine takes."""
     return [{key: value for key, value in feature.items() if key in engine.inputs} for feature in features]
-
-
-def batches_by_length(lengths: Sequence[int], tokens: int | None = None) -> list[list[int]]:
-    """Row numbers, longest first, in batches of at most so many padded tokens; of ``TOKENS_PER_BATCH`` when absent."""
-    most = tokens or TOKENS_PER_BATCH
-    batches: list[list[int]] = []
-    for row in np.argsort([-length for length in lengths], kind="stable").tolist():
-        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > most:
-            batches.append([])
-        batches[-1].append(row)
-    return batches
 
 
 def masked_lm_loss(model: PreTrainedModel, blocks: MaskedBlocks, batch_size: int) -> float:

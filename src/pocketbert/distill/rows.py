@@ -16,8 +16,8 @@ from pocketbert.errors import DataError, ModelError
 from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options
 from pocketbert.recipe import Data
-from pocketbert.tasks import TASKS, make_task
 from pocketbert.tasks.base import Encoded, Example, Task
+from pocketbert.tasks.registry import TASKS, make_task
 
 HELD_OUT_SHARE = 0.1
 HELD_OUT_ROWS = 1000

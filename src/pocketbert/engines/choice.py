@@ -1,25 +1,30 @@
 """Which of a directory's files this processor runs, decided when it is loaded and checked on golden answers.
 
 int8 comes first: with instructions for it (VNNI, AMX, NEON) it is several times as fast as fp32, and without them it is
-faster still in one engine. bf16 is faster than fp32 with AMX alone. Which engine is the faster with a precision depends
-on the model as much as on the processor (docs/results.md), so that is measured. No file is taken that does not answer
-here as it did where it was made, for int8 arithmetic differs between processors.
+faster still in one engine. bf16 is faster than fp32 on few processors. Which engine is the faster with a precision
+depends on the model as much as on the processor (docs/results.md), so that is measured, and remembered beside the
+model. No file is taken that does not answer here as it did where it was made, for int8 arithmetic differs between
+processors.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import ValidationError
 
 from pocketbert.engines.base import Engine
+from pocketbert.engines.calibration import calibration_key, recall, remember
 from pocketbert.engines.description import Description, Precision
 from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
 from pocketbert.engines.parity import answer_alone, differences, limit_of
 from pocketbert.errors import ModelError
-from pocketbert.machine import multiplies_bf16
+from pocketbert.machine import granted_cores, multiplies_bf16
 from pocketbert.manifest import NAME, ExportedFile, read_manifest
 from pocketbert.recipe import Limits
 
@@ -28,30 +33,71 @@ SPOT_CHECKS = 8
 ROUNDS = 3
 """In which engines are timed on them, in turn."""
 
-ENGINES = ("openvino", "onnxruntime")
+EngineName = Literal["openvino", "onnxruntime"]
+ENGINES: tuple[EngineName, ...] = ("openvino", "onnxruntime")
 """Of a server; those of a phone are not in question."""
 
 
-def open_directory(folder: Path, threads: int | None = None) -> Engine:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file of a model directory, loaded.
+
+    Attributes:
+        path: from the model directory.
+        engine: that runs it.
+    """
+
+    path: str
+    engine: Engine
+
+
+def open_directory(
+    folder: Path,
+    threads: int | None = None,
+    streams: int = 1,
+    *,
+    engine: EngineName | None = None,
+    precision: Precision | None = None,
+) -> Opened:
     """Open the file of an exported model directory that is the fastest here, of those that answer right.
 
     Args:
         folder: a directory that ``export`` made.
-        threads: of one call; all cores that the process was granted when absent.
+        threads: of all calls together; all cores that the process was granted when absent.
+        streams: calls that run at once and share the threads.
+        engine: the only one in question; any when absent.
+        precision: the only one in question; any when absent.
 
     Raises:
-        ModelError: it is no such directory, or none of its files can be run here and answers right; the message says
-            what was wrong with each.
+        ModelError: it is no such directory, has no such file, or none of its files can be run here and answers right;
+            the message says what was wrong with each.
     """
     manifest = read_manifest(folder)
     if manifest is None or not manifest.exports:
         raise ModelError(f"{folder}: holds no exported files; make them with pocketbert export")
+    exports = [each for each in manifest.exports if _asked_for(folder, each, engine, precision)]
+    if not exports:
+        there = ", ".join(each.path for each in manifest.exports)
+        raise ModelError(f"{folder}: has no file of {precision or 'any precision'} for {engine or 'a server'}: {there}")
     golden = Golden.read(folder / FOLDER)
-    return choose(folder, manifest.exports, golden, threads)[1]
+    options = {"threads": threads or granted_cores(), "streams": streams, "engine": engine, "precision": precision}
+    key = calibration_key(folder, options)
+    known = next((each for each in exports if each.path == recall(folder, key)), None)
+    if known:
+        with suppress(ModelError):  # then the choice is made anew, and tells what is wrong with each
+            return Opened(known.path, _open_right(folder, known, _sample(golden), threads, streams))
+    chosen, opened = choose(folder, exports, golden, threads, streams)
+    remember(folder, key, chosen.path)
+    return Opened(chosen.path, opened)
+
+
+def _asked_for(folder: Path, exported: ExportedFile, engine: str | None, precision: str | None) -> bool:
+    said = understand(folder, exported)[0]
+    return exported.engine in ([engine] if engine else ENGINES) and precision in (None, said.precision)
 
 
 def choose(
-    folder: Path, exports: Sequence[ExportedFile], golden: Golden, threads: int | None = None
+    folder: Path, exports: Sequence[ExportedFile], golden: Golden, threads: int | None = None, streams: int = 1
 ) -> tuple[ExportedFile, Engine]:
     """The fastest of the files that answer right, of the precision that this processor should be fastest with.
 
@@ -59,7 +105,8 @@ def choose(
         folder: where they lie.
         exports: the files in question.
         golden: texts and answers, of which some are run.
-        threads: of one call; all cores that the process was granted when absent.
+        threads: of all calls together; all cores that the process was granted when absent.
+        streams: calls that run at once and share the threads.
 
     Raises:
         ModelError: none of them can be run here and answers right; the message says what was wrong with each.
@@ -71,7 +118,7 @@ def choose(
             if exported.engine in right:
                 continue  # the same graph once more, for a browser or a phone
             try:
-                right[exported.engine] = exported, _open_right(folder, exported, sample, threads)
+                right[exported.engine] = exported, _open_right(folder, exported, sample, threads, streams)
             except ModelError as error:
                 refused.append(str(error))
         if right:
@@ -117,14 +164,14 @@ def _sample(golden: Golden) -> Golden:
     return Golden([texts[row] for row in rows], [ids[row] for row in rows], [logits[row] for row in rows])
 
 
-def _open_right(folder: Path, exported: ExportedFile, golden: Golden, threads: int | None) -> Engine:
+def _open_right(folder: Path, exported: ExportedFile, golden: Golden, threads: int | None, streams: int) -> Engine:
     """Open a file.
 
     Raises:
         ModelError: it cannot be run here, or does not answer right.
     """
     said, limits = understand(folder, exported)
-    engine = open_file(folder / exported.path, threads)
+    engine = open_file(folder / exported.path, threads, streams)
     difference, scale = differences(engine, golden)  # some damage shows only when a file runs
     limit = limit_of(limits, said.precision)
     if not difference <= limit * scale:  # not "greater": a NaN is wrong too

@@ -12,6 +12,21 @@ Text = str | list[str]
 """A text, or the words of one."""
 
 
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model directory, without padding.
+
+    Raises:
+        ModelError: ``tokenizer.json`` is missing or damaged.
+    """
+    path = folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more specific
+        raise ModelError(f"{path}: cannot be read as a tokenizer ({error}); export the model again") from None
+    tokenizer.no_padding()
+    return tokenizer
+
+
 class TextEncoder:
     """The tokenizer of a model directory.
 
@@ -25,12 +40,7 @@ class TextEncoder:
     """
 
     def __init__(self, folder: Path, max_length: int, spans: bool = False) -> None:
-        path = folder / "tokenizer.json"
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing more specific
-            raise ModelError(f"{path}: cannot be read as a tokenizer ({error}); export the model again") from None
-        self._tokenizer.no_padding()
+        self._tokenizer = load_tokenizer(folder)
         self._tokenizer.enable_truncation(max_length, strategy="only_second" if spans else "longest_first")
 
     def __call__(self, text: Text, pair: str | None = None) -> Feature:

@@ -36,12 +36,13 @@ def is_exported(reference: str) -> bool:
     return False
 
 
-def open_file(path: Path, threads: int | None = None) -> Engine:
+def open_file(path: Path, threads: int | None = None, streams: int = 1) -> Engine:
     """Load a file into its engine.
 
     Args:
         path: ``.onnx`` for ONNX Runtime, ``.xml`` for OpenVINO, ``.pte`` for ExecuTorch.
-        threads: of one call; all cores that the process was granted when absent.
+        threads: of all calls together; all cores that the process was granted when absent.
+        streams: calls that run at once, from as many threads of the caller, and share the threads.
 
     Raises:
         ModelError: there is no such file, it is damaged or does not say what it is.
@@ -57,7 +58,7 @@ def open_file(path: Path, threads: int | None = None) -> Engine:
         module: Any = import_module(f"pocketbert.{name}")
     except ModuleNotFoundError as error:
         raise NotInstalled(f"{path}: needs {error.name}; pip install {error.name}") from None
-    engine: Engine = getattr(module, kind)(path, threads)
+    engine: Engine = getattr(module, kind)(path, threads, streams)
     return engine
 
 

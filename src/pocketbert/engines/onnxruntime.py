@@ -24,7 +24,8 @@ class OnnxRuntimeEngine:
 
     Args:
         path: the ONNX file.
-        threads: of one call; all cores that the process was granted when absent.
+        threads: of all calls together; all cores that the process was granted when absent.
+        streams: calls that run at once and share the threads.
 
     Raises:
         ModelError: the file is damaged or does not say what it is.
@@ -32,10 +33,10 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, streams: int = 1) -> None:
         self._path = path
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or granted_cores()
+        options.intra_op_num_threads = max(1, (threads or granted_cores()) // streams)
         options.log_severity_level = 3
         # Otherwise its threads turn for tens of milliseconds after each answer, in the way of whatever runs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -3,18 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
 from pocketbert.engines.base import Inputs, Logits, arrange_outputs
+from pocketbert.engines.batching import bucket
 from pocketbert.engines.description import PREFIX, Description, Precision
 from pocketbert.errors import ModelError
 from pocketbert.machine import granted_cores, multiplies_bf16
-
-_BUCKET = 16
-"""Lengths are rounded up to a multiple of this: the library compiles anew for each length, which costs many calls."""
 
 
 class OpenVinoEngine:
@@ -22,7 +21,8 @@ class OpenVinoEngine:
 
     Args:
         path: the ``.xml`` of an IR; its ``.bin`` lies beside it.
-        threads: of one call; all cores that the process was granted when absent.
+        threads: of all calls together; all cores that the process was granted when absent.
+        streams: calls that run at once and share the threads.
 
     Raises:
         ModelError: the file is damaged or does not say what it is.
@@ -30,7 +30,7 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, streams: int = 1) -> None:
         self._path, core = path, openvino.Core()
         with self._explained("load"):
             model = core.read_model(path)
@@ -38,19 +38,29 @@ class OpenVinoEngine:
         options = {
             "INFERENCE_NUM_THREADS": threads or granted_cores(),
             "INFERENCE_PRECISION_HINT": _arithmetic(self.description.precision),
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": streams,
         }
+        self._requests: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         with self._explained("load"):
-            self._request = core.compile_model(model, "CPU", options).create_infer_request()
+            compiled = core.compile_model(model, "CPU", options)
+            for _ in range(streams):
+                self._requests.put(compiled.create_infer_request())
         self.inputs = frozenset(port.get_any_name() for port in model.inputs)
         self._outputs = [port.get_any_name() for port in model.outputs]
 
     def run(self, inputs: Inputs) -> Logits:
-        """Logits of a padded batch; see :class:`~pocketbert.engines.base.Engine`."""
+        """Logits of a padded batch; see :class:`~pocketbert.engines.base.Engine`.
+
+        The library compiles anew for each length, which costs many calls: lengths are rounded up to buckets.
+        """
         tokens = inputs["input_ids"].shape[1]
         feed = {name: self._lengthen(name, array) for name, array in inputs.items() if name in self.inputs}
-        with self._explained("run"):
-            found = self._request.infer(feed, share_inputs=True)
+        request = self._requests.get()
+        try:
+            with self._explained("run"):
+                found = request.infer(feed, share_inputs=True)
+        finally:
+            self._requests.put(request)
         logits = arrange_outputs({name: found[name] for name in self._outputs})
         return logits[:, :tokens] if logits.ndim > 2 else logits
 
@@ -65,9 +75,9 @@ class OpenVinoEngine:
     def _lengthen(self, name: str, array: NDArray[np.int64]) -> NDArray[np.int64]:
         """Padding up to the next length that is run: (batch, tokens) → (batch, bucket)."""
         tokens = array.shape[1]
-        bucket = max(tokens, min(-(-tokens // _BUCKET) * _BUCKET, self.description.max_length))
+        more = bucket(tokens, self.description.max_length) - tokens
         fill = self.description.pad_token_id if name == "input_ids" else 0
-        return np.pad(array, ((0, 0), (0, bucket - tokens)), constant_values=fill)
+        return np.pad(array, ((0, 0), (0, more)), constant_values=fill) if more else array
 
 
 def _arithmetic(precision: Precision) -> str:

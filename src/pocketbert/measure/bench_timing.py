@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketbert.distill.prediction import batches_by_length
+from pocketbert.engines.batching import batches_by_length
 from pocketbert.measure.bench_results import Latency, Throughput
 from pocketbert.measure.energy import EnergyMeter
 from pocketbert.measure.opening import OpenModel

@@ -30,8 +30,8 @@ from pocketbert.measure.scores import compare_predictions, draw_scores
 from pocketbert.measure.size import measure_size
 from pocketbert.measure.speed import Runnable, measure_speed
 from pocketbert.recipe import Data
-from pocketbert.tasks import make_task
 from pocketbert.tasks.base import Encoded, Example, Feature, Task
+from pocketbert.tasks.registry import make_task
 
 SPEED_SECONDS = 20.0
 

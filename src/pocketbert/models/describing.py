@@ -11,8 +11,8 @@ from pocketbert.errors import ModelError
 from pocketbert.models.answering import Answering, Pooling
 from pocketbert.models.loading import max_positions
 from pocketbert.models.torch_engine import TorchEngine
-from pocketbert.tasks import TASKS
 from pocketbert.tasks.masked_lm import NAME as MASKED_LM
+from pocketbert.tasks.registry import TASKS
 
 EMBEDDING = "embedding"
 

@@ -37,17 +37,20 @@ class ExecuTorchEngine:
         path: the ``.pte`` file.
         threads: of one call; all cores that the process was granted when absent. All programs of a process share
             them, so the last engine that was opened decides.
+        streams: calls that run at once: one, for a program has one state.
 
     Attributes:
         lengths: tokens that the methods take, the shortest first.
 
     Raises:
-        ModelError: the file is damaged or does not say what it is.
+        ModelError: the file is damaged or does not say what it is, or several streams are wanted.
     """
 
     name = "executorch"
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, streams: int = 1) -> None:
+        if streams != 1:
+            raise ModelError(f"{path}: ExecuTorch runs one call at a time; open it with one stream")
         self._path = path
         with _reported(path):
             _unsafe_reset_threadpool(threads or granted_cores())

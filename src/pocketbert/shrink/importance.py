@@ -19,8 +19,9 @@ from transformers import PreTrainedModel
 from pocketbert.data.order import Position
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows
 from pocketbert.distill.objective import Counts, Objective
-from pocketbert.distill.prediction import batches_by_length
+from pocketbert.distill.prediction import TOKENS_PER_BATCH
 from pocketbert.distill.signals import Signals
+from pocketbert.engines.batching import batches_by_length
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 from pocketbert.recipe import Losses
 from pocketbert.shrink.anatomy import Anatomy
@@ -80,7 +81,7 @@ def measure_importance(model: PreTrainedModel, anatomy: Anatomy, rows: EncodedRo
 
 def row_batches(rows: EncodedRows, device: torch.device) -> Iterator[Batch]:
     """All rows in batches of like length."""
-    for numbers in batches_by_length(rows.encoded.lengths.tolist()):
+    for numbers in batches_by_length(rows.encoded.lengths.tolist(), TOKENS_PER_BATCH):
         batch = rows.collate([rows[Position(0, number)] for number in numbers])
         yield {key: value.to(device) for key, value in batch.items() if key != ROWS}
 

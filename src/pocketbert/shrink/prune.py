@@ -42,8 +42,8 @@ from pocketbert.shrink.probe import Probe
 from pocketbert.shrink.search import choose_by_score, find_frontier, list_candidates
 from pocketbert.shrink.shape import settle_shape
 from pocketbert.shrink.surgery import Picks, choose_parts, cut_model, importance_kept
-from pocketbert.tasks import make_task
 from pocketbert.tasks.base import Encoded
+from pocketbert.tasks.registry import make_task
 
 SPEED_SECONDS = 20.0
 PROBE_ROWS = 128

@@ -40,8 +40,8 @@ from pocketbert.shrink.quantized import (
     quantization_table,
 )
 from pocketbert.shrink.simulation import measure_ranges, simulated
-from pocketbert.tasks import make_task
 from pocketbert.tasks.base import Encoded
+from pocketbert.tasks.registry import make_task
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,24 @@ def answer_tokens(places: NDArray[np.int32], start: int, end: int) -> tuple[int,
     return (int(first), int(last)) if first <= last else None
 
 
+def ranked_spans(logits: NDArray[np.float32], places: NDArray[np.int32], count: int) -> list[tuple[float, int, int]]:
+    """Spans of the context by the sum of their start and end logit, of all that are short enough, largest first.
+
+    Args:
+        logits: (tokens, 2) start and end.
+        places: (tokens, 2) as by :func:`context_places`.
+        count: how many at most.
+
+    Returns:
+        Of each its sum, first character and one past its last character.
+    """
+    sums = _span_sums(logits, places).ravel()
+    count = min(count, int(np.isfinite(sums).sum()))
+    chosen = np.argpartition(-sums, count - 1)[:count] if count else np.zeros(0, dtype=np.int64)
+    order = chosen[np.argsort(-sums[chosen], kind="stable")]
+    return [_place(float(sums[number]), number, places) for number in order.tolist()]
+
+
 def best_span(logits: NDArray[np.float32], places: NDArray[np.int32]) -> tuple[float, int, int]:
     """The span of the context with the largest sum of start and end logit, of all that are short enough.
 
@@ -61,14 +79,23 @@ def best_span(logits: NDArray[np.float32], places: NDArray[np.int32]) -> tuple[f
         Its sum, first character and one past its last character; a sum of minus infinity where nothing of the
         context is in the window.
     """
+    sums = _span_sums(logits, places)
+    return _place(float(sums.max()), int(sums.argmax()), places)
+
+
+def _span_sums(logits: NDArray[np.float32], places: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(tokens, LONGEST_ANSWER): of all spans from one token to each of those after it; impossible ones are infinite."""
     inside = places[:, 0] >= 0
     starts = np.where(inside, logits[:, 0], IMPOSSIBLE)
     ends = np.where(inside, logits[:, 1], IMPOSSIBLE)
     padded = np.append(ends, np.full(LONGEST_ANSWER - 1, IMPOSSIBLE))
-    # (tokens, LONGEST_ANSWER): all spans from one token to each of those after it
-    sums = starts[:, None] + np.lib.stride_tricks.sliding_window_view(padded, LONGEST_ANSWER)
-    first, more = divmod(int(sums.argmax()), LONGEST_ANSWER)
-    return float(sums[first, more]), int(places[first, 0]), int(places[min(first + more, len(places) - 1), 1])
+    sums: NDArray[np.float32] = starts[:, None] + np.lib.stride_tricks.sliding_window_view(padded, LONGEST_ANSWER)
+    return sums
+
+
+def _place(score: float, number: int, places: NDArray[np.int32]) -> tuple[float, int, int]:
+    first, more = divmod(number, LONGEST_ANSWER)
+    return score, int(places[first, 0]), int(places[min(first + more, len(places) - 1), 1])
 
 
 def classifier_position(places: NDArray[np.int32]) -> int:

@@ -1,0 +1,38 @@
+"""Which texts run together, and the lengths that they are rounded up to."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_FINEST = 8
+_STEPS = 4
+"""Buckets from one power of two to the next, so that padding adds a tenth on average and at most a quarter."""
+
+
+def batches_by_length(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Numbers of texts, longest first, in batches of at most so many padded tokens; of one text where that is longer.
+
+    Args:
+        lengths: tokens of each text.
+        tokens: of a batch, padding included.
+    """
+    batches: list[list[int]] = []
+    for row in np.argsort([-length for length in lengths], kind="stable").tolist():
+        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > tokens:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+def bucket(tokens: int, max_length: int) -> int:
+    """The least bucket that holds so many tokens; few, for some engines prepare themselves for each length.
+
+    They are 8, 16, 24, …, 64, 80, 96, …, 128, 160, … and ``max_length``.
+
+    Args:
+        tokens: of the longest text of a batch; at least 1.
+        max_length: tokens of the longest text that the model takes.
+    """
+    above = 1 << (tokens - 1).bit_length()  # the least power of two that holds them
+    step = max(_FINEST, above // (2 * _STEPS))
+    return max(tokens, min(-(-tokens // step) * step, max_length))

@@ -1,0 +1,94 @@
+"""Fill-mask: what may stand in the gaps of a text, by a masked language model."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketbert.engines.base import Engine, Logits
+from pocketbert.errors import DataError, ModelError
+from pocketbert.inference.pipeline import Options, Pipeline
+from pocketbert.inference.reading import Read, special_token
+from pocketbert.inference.results import Filled, Guess
+from pocketbert.inference.texts import check_count, check_text, softmax
+
+
+@dataclass(frozen=True, slots=True)
+class MaskOptions(Options):
+    """Of fill-mask.
+
+    Attributes:
+        top_k: how many guesses to give for each gap.
+    """
+
+    top_k: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse what is no option; see :class:`~pocketbert.inference.pipeline.Options`."""
+        Options.__post_init__(self)
+        check_count("top_k", self.top_k)
+
+
+class MaskPipeline(Pipeline[str, Filled]):
+    """Guesses for each gap, written as the model's own mask token.
+
+    Attributes:
+        mask_token: that marks a gap.
+    """
+
+    task = "masked_lm"
+    options = MaskOptions()
+
+    def __init__(self, folder: Path, path: str, engine: Engine, streams: int = 1) -> None:
+        super().__init__(folder, path, engine, streams)
+        self.mask_token = special_token(folder, "mask_token")
+        mask = self.reader.tokenizer.token_to_id(self.mask_token)
+        if mask is None:
+            raise ModelError(f"{folder}: the tokenizer does not know its mask token {self.mask_token!r}")
+        self._mask: int = mask
+
+    def check(self, given: str) -> Hashable:
+        """A string with a gap at least; see :meth:`~pocketbert.inference.pipeline.Pipeline.check`."""
+        check_text(given, pairs=False)
+        if self.mask_token not in given:
+            raise DataError(f"{given[:60]!r} has no gap: write {self.mask_token} where a word is to be guessed")
+        return given
+
+    def answer(
+        self, inputs: Sequence[str], reads: Sequence[Read], logits: Sequence[Logits], options: MaskOptions
+    ) -> list[Filled]:
+        """See :meth:`~pocketbert.inference.pipeline.Pipeline.answer`."""
+        remaining = iter(logits)
+        return [
+            self._filled(text, read, [next(remaining) for _ in read.windows], options)
+            for text, read in zip(inputs, reads, strict=True)
+        ]
+
+    def _filled(self, text: str, read: Read, logits: Sequence[Any], options: MaskOptions) -> Filled:
+        rows = [
+            row
+            for window, values in zip(read.windows, logits, strict=True)
+            for row in values[np.array(window.ids) == self._mask]
+        ]
+        gaps = [self._guesses(text, number, softmax(row), options.top_k) for number, row in enumerate(rows)]
+        return Filled(read.truncated, read.tokens, gaps)
+
+    def _guesses(self, text: str, gap: int, shares: Any, count: int) -> list[Guess]:
+        best = np.argpartition(-shares, min(count, len(shares)) - 1)[:count]
+        order = best[np.argsort(-shares[best], kind="stable")]
+        tokens = [
+            self.reader.tokenizer.decode([number], skip_special_tokens=False).strip() for number in order.tolist()
+        ]
+        return [
+            Guess(number, token, float(shares[number]), self._fill(text, gap, token))
+            for token, number in zip(tokens, order.tolist(), strict=True)
+        ]
+
+    def _fill(self, text: str, gap: int, token: str) -> str:
+        """The text with a piece in one of its gaps; a piece that goes on a word does so."""
+        parts = text.split(self.mask_token)
+        before, after = self.mask_token.join(parts[: gap + 1]), self.mask_token.join(parts[gap + 1 :])
+        piece = token.removeprefix("##")
+        return (before.rstrip() if piece != token else before) + piece + after

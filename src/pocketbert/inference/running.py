@@ -1,0 +1,102 @@
+"""Windows through an engine: in batches of like lengths, several at once, each text's logits back in its place."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketbert.engines.base import Engine, Logits
+from pocketbert.engines.batching import batches_by_length, bucket
+from pocketbert.errors import ModelError
+from pocketbert.inference.reading import Window
+
+BATCH_TOKENS = 1024
+"""Of a batch, padding included: from about this on engines get no faster, and some get slower (docs/results.md)."""
+
+
+def plan_batches(windows: Sequence[Window], max_length: int, tokens: int = BATCH_TOKENS) -> list[list[int]]:
+    """Numbers of the windows that run together, the longest first; the batches of one length have one shape."""
+    return batches_by_length([bucket(len(window.ids), max_length) for window in windows], tokens)
+
+
+def collate_windows(windows: Sequence[Window], engine: Engine) -> dict[str, NDArray[np.int64]]:
+    """Windows as the arrays (windows, tokens) that an engine takes, padded to the longest of them."""
+    shape = len(windows), max(len(window.ids) for window in windows)
+    ids = np.full(shape, engine.description.pad_token_id, dtype=np.int64)
+    mask = np.zeros(shape, dtype=np.int64)
+    types = np.zeros(shape, dtype=np.int64)
+    for row, window in enumerate(windows):
+        ids[row, : len(window.ids)] = window.ids
+        mask[row, : len(window.ids)] = 1
+        if window.types is not None:
+            types[row, : len(window.ids)] = window.types
+    arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    return {name: values for name, values in arrays.items() if name in engine.inputs}
+
+
+def run_batch(engine: Engine, windows: Sequence[Window]) -> list[Logits]:
+    """Logits of some windows in one call, without padding: (labels,), (tokens, labels), (tokens, 2) or (width,).
+
+    Raises:
+        ModelError: the file cannot be run, or a logit is not a finite number.
+    """
+    logits = engine.run(collate_windows(windows, engine))
+    if not np.isfinite(logits).all():
+        raise ModelError(
+            f"{engine.name}: answered with what is not a finite number; check the model: pocketbert verify"
+        )
+    if logits.ndim == 2:
+        return list(logits)
+    return [row[: len(window.ids)] for row, window in zip(logits, windows, strict=True)]
+
+
+class Runner:
+    """An engine and the threads that call it.
+
+    Args:
+        engine: that allows so many calls at once.
+        streams: calls at once.
+    """
+
+    def __init__(self, engine: Engine, streams: int) -> None:
+        self.engine = engine
+        self._threads = ThreadPoolExecutor(streams, thread_name_prefix="pocketbert-engine")
+
+    def start(self, windows: Sequence[Window]) -> "Running":
+        """Begin to run windows; what was begun before is run before."""
+        batches = plan_batches(windows, self.engine.description.max_length)
+        futures = [self._threads.submit(run_batch, self.engine, [windows[row] for row in batch]) for batch in batches]
+        return Running(batches, futures, len(windows))
+
+    def close(self) -> None:
+        """End the threads; what was begun and not asked for is dropped."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+class Running:
+    """Windows that are being run.
+
+    Args:
+        batches: numbers of the windows of each.
+        futures: the logits of each.
+        count: of windows.
+    """
+
+    def __init__(self, batches: list[list[int]], futures: list["Future[list[Logits]]"], count: int) -> None:
+        self._batches, self._futures, self._count = batches, futures, count
+
+    def logits(self) -> list[Logits]:
+        """Of every window, in order; waits for them.
+
+        Raises:
+            ModelError: as :func:`run_batch`.
+        """
+        found: list[Logits | None] = [None] * self._count
+        for row, values in self._finished():
+            found[row] = values
+        return [values for values in found if values is not None]
+
+    def _finished(self) -> Iterator[tuple[int, Logits]]:
+        for batch, future in zip(self._batches, self._futures, strict=True):
+            yield from zip(batch, future.result(), strict=True)
