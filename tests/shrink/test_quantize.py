@@ -307,6 +307,6 @@ def test_rows_and_models_of_no_use_are_refused(tmp_path, reviews, monkeypatch):
     with pytest.raises(DataError, match=r"train\.csv row 61: the text is longer than max_length"):
         run(stage, model, tmp_path / "out", reviews.model_copy(update={"too_long": "fail"}))
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "nncf" else True)
-    with pytest.raises(PocketBertError, match=r"nncf is not installed; pip install 'pocketbert\[openvino\]'"):
+    with pytest.raises(PocketBertError, match=r"nncf is not installed; pip install 'pocketbert\[train\]'"):
         run(stage, model, tmp_path / "out", reviews)
     assert not (tmp_path / "out").exists()

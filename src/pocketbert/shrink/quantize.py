@@ -122,12 +122,12 @@ def quantize(
 
 
 def _check_libraries(options: QuantizeStage) -> None:
-    needed = {"onnxruntime": "train", "openvino": "openvino"}
+    extras = {"onnxruntime": "train", "openvino": "openvino", "nncf": "train"}
     for engine in options.engines:
         lacking = [name for name in (engine, *(["nncf"] if engine == "openvino" else [])) if find_spec(name) is None]
         if lacking:
             raise PocketBertError(
-                f"quantize: {lacking[0]} is not installed; pip install 'pocketbert[{needed[engine]}]', or leave "
+                f"quantize: {lacking[0]} is not installed; pip install 'pocketbert[{extras[lacking[0]]}]', or leave "
                 f"{engine} out of engines"
             )
 
