@@ -79,7 +79,9 @@ class Reader:
         self._room = description.max_length - self.tokenizer.num_special_tokens_to_add(kind != "words")
         if self._room <= overlap:
             raise ModelError(f"{folder}: texts of {description.max_length} tokens leave no room for words")
-        self._overlap, self._strategy = overlap, strategy
+        self._overlap = overlap
+        # Questions are counted by a tokenizer that does not cut: one that cuts contexts refuses a question alone.
+        self._questions: Tokenizer | None = load_tokenizer(folder) if kind == "context" else None
         self.tokenizer.enable_truncation(description.max_length, stride=overlap, strategy=strategy)
 
     def read(self, inputs: Sequence[Any], too_long: TooLong) -> list[Read]:
@@ -92,8 +94,8 @@ class Reader:
         Raises:
             DataError: a question leaves no room for its context.
         """
-        if self.kind == "context":
-            self._check_room([question for question, _ in inputs])
+        if self._questions:
+            self._check_room(self._questions, [question for question, _ in inputs])
         encode = self.tokenizer.encode_batch_fast if self.kind == "text" else self.tokenizer.encode_batch
         found = encode(list(inputs), is_pretokenized=self.kind == "words")
         return [self._windows(encoding, each, too_long) for encoding, each in zip(found, inputs, strict=True)]
@@ -105,15 +107,14 @@ class Reader:
         windows = [Window(part.ids, part.type_ids if pair else None) for part in parts]
         return Read(windows, bool(more) and cut, [] if self.kind == "text" else parts)
 
-    def _check_room(self, questions: list[str]) -> None:
-        for question, found in zip(
-            questions, self.tokenizer.encode_batch_fast(questions, add_special_tokens=False), strict=True
-        ):
-            left = self._room - len(found.ids)
-            if found.overflowing or left <= self._overlap:
+    def _check_room(self, tokenizer: Tokenizer, questions: list[str]) -> None:
+        lengths = [len(each.ids) for each in tokenizer.encode_batch_fast(questions, add_special_tokens=False)]
+        for question, length in zip(questions, lengths, strict=True):
+            left = max(self._room - length, 0)
+            if left <= self._overlap:
                 raise DataError(
-                    f"the question {question[:60]!r} leaves {max(left, 0)} of {self.max_length} tokens to the "
-                    f"context; it must leave more than {self._overlap}: shorten it"
+                    f"the question {question[:60]!r} leaves {left} of {self.max_length} tokens to the context; it must "
+                    f"leave more than {self._overlap}: shorten it"
                 )
 
 
