@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import openvino
@@ -35,14 +36,10 @@ class OpenVinoEngine:
         with self._explained("load"):
             model = core.read_model(path)
         self.description = Description.from_metadata(_metadata(model), str(path))
-        options = {
-            "INFERENCE_NUM_THREADS": threads or granted_cores(),
-            "INFERENCE_PRECISION_HINT": _arithmetic(self.description.precision),
-            "NUM_STREAMS": streams,
-        }
+        options = {"INFERENCE_NUM_THREADS": threads or granted_cores(), "NUM_STREAMS": streams}
         self._requests: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         with self._explained("load"):
-            compiled = core.compile_model(model, "CPU", options)
+            compiled = _compile(core, model, options, _arithmetic(self.description.precision))
             for _ in range(streams):
                 self._requests.put(compiled.create_infer_request())
         self.inputs = frozenset(port.get_any_name() for port in model.inputs)
@@ -78,6 +75,20 @@ class OpenVinoEngine:
         more = bucket(tokens, self.description.max_length) - tokens
         fill = self.description.pad_token_id if name == "input_ids" else 0
         return np.pad(array, ((0, 0), (0, more)), constant_values=fill) if more else array
+
+
+def _compile(core: openvino.Core, model: openvino.Model, options: dict[str, int], arithmetic: str) -> Any:
+    """Compile for the processor; in fp32 where the library was told to leave its instructions for bf16 alone.
+
+    Raises:
+        RuntimeError: it cannot be compiled at all.
+    """
+    try:
+        return core.compile_model(model, "CPU", options | {"INFERENCE_PRECISION_HINT": arithmetic})
+    except RuntimeError:
+        if arithmetic == "f32":
+            raise
+        return core.compile_model(model, "CPU", options | {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 def _arithmetic(precision: Precision) -> str:
