@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_FINEST = 8
-_STEPS = 4
-"""Buckets from one power of two to the next, so that padding adds a tenth on average and at most a quarter."""
+_FINEST = 4
+_STEPS = 8
+"""Buckets from one power of two to the next: padding adds a twentieth to mixed texts, for 44 shapes in all; four steps
+would add a tenth for 25 (docs/lab-notes.md)."""
 
 
 def batches_by_length(lengths: Sequence[int], tokens: int) -> list[list[int]]:
@@ -27,7 +28,7 @@ def batches_by_length(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 def bucket(tokens: int, max_length: int) -> int:
     """The least bucket that holds so many tokens; few, for some engines prepare themselves for each length.
 
-    They are 8, 16, 24, …, 64, 80, 96, …, 128, 160, … and ``max_length``.
+    They are 4, 8, 12, …, 64, 72, 80, …, 128, 144, … and ``max_length``.
 
     Args:
         tokens: of the longest text of a batch; at least 1.
