@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -12,9 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
+from browsers import find_chromium
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SECONDS = 90
 
 WALK = """<!doctype html><meta charset="utf-8"><title>walk</title><body><script type="module">
@@ -107,14 +105,6 @@ class Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
-
-
-def find_chromium() -> str:
-    found = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if not found:
-        # A browser is no Python package, so that no installation of this project can bring it.
-        pytest.skip(reason="there is no Chromium on this machine to open the page with")
-    return found
 
 
 def take_walk(folder: Path, profile: Path, steps: list[dict[str, Any]]) -> Walk:

@@ -14,7 +14,7 @@ from test_packages import write_library, write_sessions
 
 import tiny
 from pocketbert.errors import ModelError, PocketBertError
-from pocketbert.export.browser import PAGE_SOURCE, BrowserPage, Golden
+from pocketbert.export.browser import PAGE_SOURCE, SHARED, SHARED_SOURCE, BrowserPage, Golden
 from pocketbert.recipe import Limits
 
 
@@ -45,8 +45,8 @@ def test_the_folder_has_the_layout_of_transformers_js(tmp_path, packages):
 
 def test_the_bytes_of_a_download_are_those_of_its_files(tmp_path, packages):
     folder = write_folder(tmp_path / "out", "classification", packages)
-    only_checks = {"golden.json", "check.js", "runtime/transformers-LICENSE.txt"}
-    not_counted = only_checks | {"offline.js", "pocketbert.json"}
+    not_visited = {"golden.json", "check.js", "embedded.js", "runtime/transformers-LICENSE.txt"}
+    not_counted = not_visited | {"offline.js", "pocketbert.json"}
     sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     always = sum(size for name, size in sizes.items() if name not in not_counted and not name.startswith("onnx/"))
     for fields in read(folder)["precisions"].values():
@@ -132,14 +132,15 @@ def test_the_page_refers_to_files_of_the_folder_alone(tmp_path, packages):
     folder = write_folder(tmp_path / "out", "classification", packages)
     page = References((folder / "index.html").read_text())
     imports = set(json.loads(page.inline)["imports"].values())
-    for script in PAGE_SOURCE.glob("*.js"):
+    sources = [*PAGE_SOURCE.iterdir(), *(SHARED_SOURCE / name for name in SHARED)]
+    for script in (path for path in sources if path.suffix == ".js"):
         imports |= set(re.findall(r'(?:from|import\() ?"(\./[^"]+)"', script.read_text()))
         imports |= set(re.findall(r'(?:fetch|register|URL)\("([^"]+)"', script.read_text()))
     assert len(imports) > 8
     assert [name for name in [*page.files, *imports] if not (folder / name).is_file()] == []
     digest = base64.b64encode(hashlib.sha256(page.inline.encode()).digest()).decode()
     assert f"'sha256-{digest}'" in page.policy and "default-src 'none'" in page.policy
-    outside = [line for file in PAGE_SOURCE.iterdir() for line in re.findall(r"https?://\S+", file.read_text())]
+    outside = [line for file in sources for line in re.findall(r"https?://\S+", file.read_text())]
     assert all("www.w3.org/2000/svg" in url or "localhost:8000" in url for url in outside)
 
 

@@ -1,27 +1,17 @@
 """The page in a real browser, without a network, against numpy and the tokenizers of Python."""
 
 import json
-import os
 import re
 from pathlib import Path
 
 import chromium
 import numpy as np
 import pytest
+from browsers import find_chromium, need_node_modules
 from browser_folders import FAMILIES, LABELS, MAX_LENGTH, TEXTS, encode, load_tokenizer, make_graph, write_folder
 
 from pocketbert.export.packages import WASM, find_runtime
 from pocketbert.tasks.windows import best_span, context_places
-
-
-@pytest.fixture(scope="module")
-def node_modules() -> Path:
-    beside = Path(__file__).resolve().parents[2] / "node_modules"
-    folder = Path(os.environ.get("POCKETBERT_NODE_MODULES", beside))
-    if not (folder / "@huggingface" / "transformers").is_dir():
-        # They come from the registry of npm, which `make test` does not reach for: tests need no network.
-        pytest.skip(reason="the npm packages are not ours to ship: POCKETBERT_NODE_MODULES names no folder with them")
-    return folder
 
 
 TYPED = {
@@ -36,8 +26,9 @@ TYPED = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, node_modules) -> Path:
-    chromium.find_chromium()
+def site(tmp_path_factory) -> Path:
+    find_chromium()
+    node_modules = need_node_modules()
     site = tmp_path_factory.mktemp("site")
     for task in FAMILIES:
         folder = write_folder(site / task, task, node_modules)

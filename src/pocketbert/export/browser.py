@@ -22,7 +22,14 @@ from pocketbert.files import hash_file, hash_text, write_atomically
 from pocketbert.recipe import Limits, Precision
 
 PAGE_SOURCE = Path(__file__).parent / "page"
-ASSETS = ("page.css", "page.js", "student.js", "tasks.js", "text.js", "views.js", "check.js", "icon.svg")
+SHARED_SOURCE = Path(__file__).parents[1] / "serve" / "page"
+"""Where the server's page lies, which shows answers in the same way."""
+
+SHARED = ("page.css", "views.js", "icon.svg")
+NOT_VISITED = ("check.js", "embedded.js")
+"""Modules that an ordinary visit does not fetch."""
+
+ASSETS = ("page.js", "student.js", "tasks.js", "text.js", *NOT_VISITED, *SHARED)
 MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 NAMES: dict[Precision, tuple[str, str]] = {
@@ -163,7 +170,7 @@ def _ordered(files: Mapping[Precision, Path]) -> list[Precision]:
 
 def _write_page(folder: Path, page: BrowserPage) -> None:
     for name in ASSETS:
-        shutil.copyfile(PAGE_SOURCE / name, folder / name)
+        shutil.copyfile((SHARED_SOURCE if name in SHARED else PAGE_SOURCE) / name, folder / name)
     sessions = f"./runtime/{SESSIONS}"
     import_map = json.dumps(
         {
@@ -231,7 +238,7 @@ def _count_downloads(folder: Path) -> dict[str, int]:
         "runtime": count([f"runtime/{path.name}" for path in (folder / "runtime").iterdir() if path.suffix != ".txt"]),
         "tokenizer": count(["tokenizer.json", "tokenizer_config.json"]),
         "page": count(
-            [name for name in ASSETS if name != "check.js"] + ["index.html", "page.webmanifest", "config.json"]
+            [name for name in ASSETS if name not in NOT_VISITED] + ["index.html", "page.webmanifest", "config.json"]
         ),
     }
 

@@ -23,6 +23,13 @@ async function keepOffline() {
   return Promise.race([controlled, new Promise((done) => setTimeout(() => done(false), WAIT_FOR_OFFLINE))]);
 }
 
+/** Show what is going on; `embedded.js` tells it to the page around this one instead. */
+function say(words, wrong = false) {
+  find("status").textContent = words;
+  find("status").hidden = !words;
+  find("status").classList.toggle("wrong", wrong);
+}
+
 class Page {
   constructor(info, parts, offline) {
     Object.assign(this, parts, { info, offline });
@@ -94,15 +101,19 @@ class Page {
     return this.models.get(precision);
   }
 
-  /** Answer what stands in the form; only the latest of several turns is shown. */
-  async answer() {
+  /** Answer what stands in the form. */
+  answer() {
     clearTimeout(this.rest);
+    return this.give(this.fields.map((input) => input.value), (found) => this.show(found));
+  }
+
+  /** Give the answer to some values to `show`; of several turns only the latest is shown. */
+  async give(values, show) {
     const turn = ++this.turn;
-    const values = this.fields.map((input) => input.value);
     try {
       do {
         const found = await this.ask(values, this.precision);
-        if (turn === this.turn) this.show(found);
+        if (turn === this.turn) show(found);
       } while (turn === this.turn && !this.settled());
     } catch (error) {
       if (turn === this.turn) this.say(explain(error), true);
@@ -160,12 +171,6 @@ class Page {
       element("a", { href: "?check=1" }, "Check the answers against Python"),
     );
   }
-
-  say(words, wrong = false) {
-    find("status").textContent = words;
-    find("status").hidden = !words;
-    find("status").classList.toggle("wrong", wrong);
-  }
 }
 
 function explain(error) {
@@ -174,25 +179,25 @@ function explain(error) {
 }
 
 async function open() {
-  const status = find("status");
+  const outer = asked.has("embedded") ? await import("./embedded.js") : { say };
   try {
     const offline = await keepOffline();
     const info = await (await fetch("pocketbert.json")).json();
     const { download } = Object.values(info.precisions)[0];
-    status.textContent = `Loading ${megabytes(download)}.`;
+    outer.say(`Loading ${megabytes(download)}.`);
     const [{ loadModel, loadTokenizer, run }, { TASKS: tasks }] = await Promise.all([import("./student.js"), import("./tasks.js")]);
-    const page = new Page(info, { tasks, loadModel, run }, offline);
+    const page = new Page(info, { tasks, loadModel, run, say: outer.say }, offline);
     if (asked.has("check")) {
       page.tokenizer = await loadTokenizer();
       return (await import("./check.js")).check(page);
     }
     page.model(page.precision);
     page.tokenizer = await loadTokenizer();
+    if (asked.has("embedded")) return outer.listen(page);
     page.build();
     return page.answer();
   } catch (error) {
-    status.textContent = explain(error);
-    status.classList.add("wrong");
+    outer.say(explain(error), true);
     throw error;
   }
 }

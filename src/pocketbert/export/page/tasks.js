@@ -83,28 +83,24 @@ function rankSpans(starts, ends, from, count) {
 function answerSpan(outputs, inputs, info, tokenizer) {
   const [starts, ends] = [outputs.start_logits.data, outputs.end_logits.data];
   const [span] = rankSpans(starts, ends, inputs.starts[1], inputs.kept[1]);
-  if (!span) return { context: inputs.context, none: true };
+  if (!span) return { context: inputs.context, spans: [], none: true };
   const places = align(tokenizer, info, inputs.contextIds, inputs.context);
   const [start, end] = [places[span.first][0], places[span.last][1]];
   const nothing = starts[0] + ends[0];
-  return { context: inputs.context, start, end, score: span.score, none: info.unanswerable && nothing > span.score };
+  const none = info.unanswerable && nothing > span.score;
+  return { context: inputs.context, spans: none ? [] : [{ start, end }], none };
 }
 
 function readMasked(tokenizer, info, values) {
   const inputs = readTexts(tokenizer, info, values);
-  return { ...inputs, mask: inputs.ids.indexOf(tokenizer.mask_token_id) };
+  const masks = inputs.ids.flatMap((id, place) => (id === tokenizer.mask_token_id ? [place] : []));
+  return { ...inputs, masks };
 }
 
-function guessWord(outputs, inputs, info, tokenizer) {
-  if (inputs.mask < 0) return { missing: tokenizer.mask_token };
-  const shares = softmax(row(outputs.logits, inputs.mask));
+function guessWord(logits, tokenizer) {
+  const shares = softmax(logits);
   const order = shares.map((_, id) => id).sort((a, b) => shares[b] - shares[a]);
-  return { guesses: order.slice(0, GUESSES).map((id) => ({ label: tokenizer.decode([id]), share: shares[id] })) };
-}
-
-function cosine(first, second) {
-  const dot = (a, b) => a.reduce((sum, value, index) => sum + value * b[index], 0);
-  return dot(first, second) / Math.sqrt(dot(first, first) * dot(second, second));
+  return order.slice(0, GUESSES).map((id) => ({ label: tokenizer.decode([id]), share: shares[id] }));
 }
 
 /**
@@ -153,13 +149,16 @@ export const TASKS = {
     words: () => "Guesses a hidden word.",
     fields: () => [text("Text with a hidden word")],
     read: readMasked,
-    answer: guessWord,
+    answer: (outputs, inputs, _, tokenizer) => ({
+      gaps: inputs.masks.map((place) => guessWord(row(outputs.logits, place), tokenizer)),
+      missing: tokenizer.mask_token,
+    }),
   },
   embedding: {
     words: () => "Says how alike two texts are.",
     fields: () => [text("First text"), text("Second text")],
     alone: true,
     read: readTexts,
-    answer: ([first, second]) => cosine(first.sentence_embedding.data, second.sentence_embedding.data),
+    answer: (outputs) => outputs.map(({ sentence_embedding }) => sentence_embedding.data),
   },
 };
