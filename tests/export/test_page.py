@@ -7,12 +7,11 @@ from pathlib import Path
 import chromium
 import numpy as np
 import pytest
-from browsers import find_chromium, need_node_modules
 from browser_folders import FAMILIES, LABELS, MAX_LENGTH, TEXTS, encode, load_tokenizer, make_graph, write_folder
 
+from browsers import find_chromium, need_node_modules
 from pocketbert.export.packages import WASM, find_runtime
 from pocketbert.tasks.windows import best_span, context_places
-
 
 TYPED = {
     "classification": [["the horse was bright"], ["warm " * 200]],

@@ -48,7 +48,9 @@ class FakeServer:
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pipelines = {name: pocketbert.load(each.folder, engine="onnxruntime") for name, each in self.models.items()}
+        self.pipelines = {
+            name: pocketbert.load(each.folder, engine="onnxruntime") for name, each in self.models.items()
+        }
         self.zero_shot = {
             name: pocketbert.load(each.folder, "zero_shot", engine="onnxruntime")
             for name, each in self.models.items()
