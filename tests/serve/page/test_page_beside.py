@@ -56,3 +56,21 @@ def test_another_model_ends_what_ran_in_the_browser(tab):
     tab.page.get_by_label("Model").select_option("entailment")
     tab.page.get_by_label("my own").check()
     expect(tab.page.locator("#browser")).to_be_hidden()
+
+
+def test_an_export_that_does_not_answer_is_told_of(tab):
+    need_node_modules()
+    tab.page.clock.install()
+    tab.page.route("**/embedded.js", lambda route: route.abort())
+    tab.open("classification").page.locator("#browser-start").click()
+    expect(tab.page.locator("#browser-status")).to_have_text("Loading.")
+    tab.page.clock.fast_forward(20000)
+    expect(tab.page.locator("#browser-status")).to_contain_text("export it again")
+
+
+def test_an_export_that_is_not_handed_out_is_told_of(tab):
+    need_node_modules()
+    tab.page.route("**/pocketbert.json", lambda route: route.fulfill(status=403))
+    tab.open("classification")
+    expect(tab.page.locator("#browser-status")).to_contain_text("does not give the files")
+    assert tab.page.locator("#browser-start").is_hidden()
