@@ -1,5 +1,7 @@
 """Each task of the page, against what `pocketbert.load` answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -106,3 +108,16 @@ def test_labels_of_ones_own(tab, models, several):
     options = {"labels": ["warm", "very cold"], "hypothesis": "It is {}.", "multi_label": several}
     expected = load(models, "entailment", "zero_shot")("the horse", **options).scores
     assert tab.bars() == [(each.label, percent(each.score)) for each in expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "shown"),
+    [
+        ("embedding", ["the cat", "a dog", "an owl"], ["the cat · a dog", "a dog · an owl"]),
+        ("masked_lm", ["the owl saw it.", "a [MASK] dog"], ["the owl [MASK] it.", "a [MASK] dog"]),
+    ],
+)
+def test_single_texts_become_examples_of_the_task(tab, models, monkeypatch, name, given, shown):
+    monkeypatch.setitem(models, name, replace(models[name], examples=[[text] for text in given]))
+    tab.open(name)
+    assert tab.page.get_by_role("group", name="Examples").get_by_role("button").all_text_contents() == shown

@@ -17,9 +17,10 @@ export class Form {
     });
   }
 
-  /** Show the fields of a task, filled with the first example of the model, or with the text that stood there. */
-  build(task, model, examples) {
+  /** Show the fields of a task, filled with the first example. */
+  build(task, model) {
     Object.assign(this, { task, inputs: [], options: new Map() });
+    const examples = task.examples?.(model) ?? model.examples;
     for (const id of ["fields", "more", "examples", "options"]) find(id).replaceChildren();
     task.fields(model).forEach((field) => this.add(field));
     const longest = Math.max(0, ...examples.map((values) => values.length));

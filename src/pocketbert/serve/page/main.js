@@ -77,12 +77,11 @@ class Page {
   }
 
   begin(task) {
-    const own = task === this.model.task;
     this.task = task;
     find("about").textContent = `${TASKS[task].words(this.model)} It runs on this server.`;
     this.empty();
-    this.beside.offer(this.model, own);
-    this.form.build(TASKS[task], this.model, own ? this.model.examples : this.model.examples.map(([first]) => [first]));
+    this.beside.offer(this.model, task === this.model.task);
+    this.form.build(TASKS[task], this.model);
     return this.answer();
   }
 

@@ -52,6 +52,21 @@ function readLabels(reply, _, { several }) {
   return { answers: shares(scores), several };
 }
 
+/** Texts to start from, with the word in the middle of each hidden where none is. */
+function hideWords({ examples, mask_token }) {
+  return examples.map(([text]) => {
+    const words = [...text.matchAll(/[\p{L}\p{N}]+/gu)];
+    const { 0: word, index } = words[Math.floor(words.length / 2)] ?? { 0: "", index: 0 };
+    return [text.includes(mask_token) ? text : text.slice(0, index) + mask_token + text.slice(index + word.length)];
+  });
+}
+
+/** Texts to compare: those that belong together, else neighbours. */
+function pairUp({ examples }) {
+  if (examples.some((values) => values.length > 1)) return examples;
+  return examples.slice(1).map((second, place) => [...examples[place], ...second]);
+}
+
 const labelsOf = (value) => [...new Set(value.split(/[,\n]/).map((label) => label.trim()).filter(Boolean))];
 const hasTexts = (count) => (values) => values.filter((value) => value.trim()).length >= count;
 const labelled = {
@@ -68,6 +83,7 @@ const labelled = {
  *
  * - `words`: what the page says about it.
  * - `fields`: of the form; `more` for one more text, where the task takes one; `options` that can be chosen.
+ * - `examples`: to start from, where those of the model do not fit as they are.
  * - `given`: the values that count, where not all do.
  * - `ready`: whether the fields hold enough to ask; else the page says what it `wants`.
  * - `request`: values and options to a route and a body.
@@ -111,6 +127,7 @@ export const TASKS = {
   masked_lm: {
     words: () => "Guesses hidden words.",
     fields: ({ mask_token }) => [{ ...field("Text with a hidden word"), hide: mask_token }],
+    examples: hideWords,
     ready: ([value], { mask_token }) => value.includes(mask_token),
     wants: ({ mask_token }) => `Type a text, with ${mask_token} where a word is hidden.`,
     request: (model, [inputs]) => ({ route: "fill-mask", body: { inputs, top_k: GUESSES, model: model.name } }),
@@ -120,6 +137,7 @@ export const TASKS = {
     words: () => "Says how alike texts are.",
     fields: () => [field("Text 1", 2), field("Text 2", 2)],
     more: { button: "Add a text", label: (place) => `Text ${place}`, most: 8 },
+    examples: pairUp,
     given: (values) => values.filter((value) => value.trim()),
     ready: hasTexts(2),
     wants: "Type two texts at least.",
@@ -133,6 +151,7 @@ export const TASKS = {
       { name: "template", label: "Sentence for a label", value: "This text is about {}." },
       { name: "several", label: "Several may fit", value: false },
     ],
+    examples: ({ examples }) => examples.map(([text]) => [text]),
     ready: ([text, labels]) => text.trim() && labelsOf(labels).length,
     wants: "Type a text, and labels to choose among.",
     request: (model, [inputs, labels], { template, several }) => {
