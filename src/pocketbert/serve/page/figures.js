@@ -6,7 +6,7 @@ const ENGINES = { onnxruntime: "ONNX Runtime", openvino: "OpenVINO", "onnxruntim
 const NAMES = { total: "In the server", queue: "Queue", tokenising: "Tokenising", inference: "Inference" };
 
 function duration(milliseconds) {
-  if (milliseconds === 0) return "under 1\u00a0ms"; // headers may have whole ones only
+  if (milliseconds === 0) return "<\u00a01\u00a0ms"; // headers may have whole ones only
   return `${Number(milliseconds.toFixed(milliseconds < 1 ? 2 : 1))}\u00a0ms`;
 }
 
