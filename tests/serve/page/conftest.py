@@ -4,10 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 from fake_server import FakeServer, Model
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from tabs import EXAMPLES, Tab, make_exported
 
 from browsers import find_chromium
+
+PATIENCE = 15000
+"""Milliseconds: a busy machine is slow to draw."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +53,6 @@ def server(running) -> FakeServer:
 @pytest.fixture
 def tab(chromium, server) -> Iterator[Tab]:
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(15000)
+    context.set_default_timeout(PATIENCE)
     yield Tab(context.new_page(), server.url)
     context.close()
