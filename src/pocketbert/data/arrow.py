@@ -25,7 +25,7 @@ def read_parquet(path: Path, policy: RowPolicy) -> Iterator[Record]:
     Raises:
         DataError: the file is damaged, or a string is not UTF-8 and the policy is ``fail``.
     """
-    with _seekable(path) as source, _damage_named(path):
+    with _seekable(path) as source, damage_named(path):
         file = pyarrow.parquet.ParquetFile(source)
         checked_names(path, file.schema_arrow.names)
         yield from _records(path, file.iter_batches(batch_size=BATCH_ROWS), policy)
@@ -37,7 +37,7 @@ def read_arrow(path: Path, policy: RowPolicy) -> Iterator[Record]:
     Raises:
         DataError: the file is damaged, or a string is not UTF-8 and the policy is ``fail``.
     """
-    with _seekable(path) as source, _damage_named(path):
+    with _seekable(path) as source, damage_named(path):
         batches: Iterable[Any]
         try:
             file = pyarrow.ipc.open_file(source)
@@ -88,7 +88,12 @@ def _seekable(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def damage_named(path: Path | str) -> Iterator[None]:
+    """The library's errors, in words for the person who has the file.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     try:
         yield
     except (pa.ArrowException, OSError) as error:

@@ -32,19 +32,25 @@ def read_csv(path: Path, policy: RowPolicy, header: bool = True) -> Iterator[Rec
         DataError: the header is wrong, there is no row, or a row is bad and the policy is ``fail``.
     """
     with open_bytes(path) as stream:
-        yield from _records(path, _csv_rows(path, Lines(stream), policy, header), policy, header)
+        yield from _records(path, csv_rows(path, Lines(stream), policy, 1 - header), policy, header)
 
 
 def read_tsv(path: Path, policy: RowPolicy, header: bool = True) -> Iterator[Record]:
     """Tab-separated rows, a line each; quotes are characters like any other. See :func:`read_csv`."""
     with open_bytes(path) as stream:
-        yield from _records(path, tab_rows(path, Lines(stream), policy, header), policy, header)
+        yield from _records(path, tab_rows(path, Lines(stream), policy, 1 - header), policy, header)
 
 
-def tab_rows(path: Path, lines: Lines, policy: RowPolicy, header: bool) -> Iterator[Row]:
-    """Lines that are not blank, split at tabs."""
-    number = 0 if header else 1
-    for line in lines:
+def tab_rows(path: Path | str, lines: Lines, policy: RowPolicy, number: int) -> Iterator[Row]:
+    """Lines that are not blank, split at tabs.
+
+    Args:
+        path: the file, for messages.
+        lines: its lines, or those from some row on.
+        policy: what a row does that is not UTF-8.
+        number: of the first row that is read; 0 for the header.
+    """
+    for line in lines.rows():
         line = line.rstrip("\r\n")
         if line:
             if not is_broken(path, number, lines, policy):
@@ -52,12 +58,13 @@ def tab_rows(path: Path, lines: Lines, policy: RowPolicy, header: bool) -> Itera
             number += 1
 
 
-def _csv_rows(path: Path, lines: Lines, policy: RowPolicy, header: bool) -> Iterator[Row]:
+def csv_rows(path: Path | str, lines: Lines, policy: RowPolicy, number: int) -> Iterator[Row]:
+    """Rows of comma-separated fields, which may hold line breaks; see :func:`tab_rows`."""
     csv.field_size_limit(LONGEST_FIELD)
     # Strict: otherwise a quote left open swallows the rest of the file without a word.
     reader = csv.reader(lines, strict=True)
-    number = 0 if header else 1
     while True:
+        lines.begin_row()
         first = lines.number + 1
         try:
             row = next(reader)
@@ -84,13 +91,23 @@ def _records(path: Path, rows: Iterator[Row], policy: RowPolicy, header: bool) -
         names = [str(column) for column in range(len(top[1]))]
         rows = itertools.chain([top], rows)
     for number, row in rows:
-        if len(row) == len(names):
+        if fits(path, (number, row), names, policy):
             yield Record(dict(zip(names, row, strict=True)), f"{path} row {number}")
-        else:
-            policy.fault(f"{path} row {number}: {len(row)} field(s) where {len(names)} are expected")
 
 
-def header_names(path: Path, top: Row) -> list[str]:
+def fits(path: Path | str, row: Row, names: Sequence[str], policy: RowPolicy) -> bool:
+    """Whether a row has a field for each column; if not, report it under the policy.
+
+    Raises:
+        DataError: the policy is ``fail``.
+    """
+    number, fields = row
+    if len(fields) != len(names):
+        policy.fault(f"{path} row {number}: {len(fields)} field(s) where {len(names)} are expected")
+    return len(fields) == len(names)
+
+
+def header_names(path: Path | str, top: Row) -> list[str]:
     """The column names that the first readable row gives.
 
     Raises:
@@ -102,7 +119,7 @@ def header_names(path: Path, top: Row) -> list[str]:
     return checked_names(path, names)
 
 
-def checked_names(path: Path, names: Sequence[str]) -> list[str]:
+def checked_names(path: Path | str, names: Sequence[str]) -> list[str]:
     """The column names of a header, without the space around them.
 
     Raises:

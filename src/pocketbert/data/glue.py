@@ -118,7 +118,7 @@ def read_glue(path: Path, name: str, policy: RowPolicy) -> Iterator[Record]:
     layout = LAYOUTS[name]
     bare = layout.bare if layout.bare and not _has_header(path, layout) else None
     with open_bytes(path) as stream:
-        rows = tab_rows(path, Lines(stream), policy, header=bare is None)
+        rows = tab_rows(path, Lines(stream), policy, int(bare is not None))
         if bare:
             yield from _bare_records(path, rows, bare, policy)
         else:

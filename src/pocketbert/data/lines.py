@@ -58,11 +58,19 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DataError: the file cannot be opened, is empty, or is damaged; also while it is being read.
     """
+    with damage_explained(path), path.open("rb") as file:
+        yield decompress(file, path)
+
+
+@contextmanager
+def damage_explained(path: Path | str) -> Iterator[None]:
+    """Errors of the system and of decompressors, in words for the person who has the file.
+
+    Raises:
+        DataError: the file cannot be opened or read, or is damaged.
+    """
     try:
-        with path.open("rb") as file:
-            if not file.peek(1):
-                raise DataError(f"{path}: the file is empty")
-            yield _decompressed(file, path.suffix.lower())
+        yield
     except (EOFError, zlib.error, OSError) as error:
         # Decompressors raise an OSError without a number; those of the system have one.
         if isinstance(error, OSError) and error.errno is not None:
@@ -70,7 +78,16 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path}: the compressed file is damaged ({error}); fetch it again") from error
 
 
-def _decompressed(file: io.BufferedReader, suffix: str) -> Any:
+def decompress(file: Any, path: Path | str) -> Any:
+    """What an open file holds, decompressed when its name ends in ``.gz`` or ``.zst``.
+
+    Raises:
+        DataError: the file is empty.
+    """
+    if not file.read(1):
+        raise DataError(f"{path}: the file is empty")
+    file.seek(0)
+    suffix = Path(path).suffix.lower()
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=file)
     if suffix == ".zst":
@@ -88,36 +105,58 @@ class Lines:
     Args:
         stream: an open binary file.
         limit: longest piece in bytes; a longer line comes in several pieces. No limit when negative.
+        offset: of the stream's next byte in the decompressed file, where reading does not begin at its head.
+        number: lines before it.
 
     Attributes:
+        offset: bytes read so far.
         number: lines (or pieces) read so far.
     """
 
-    def __init__(self, stream: BinaryIO, limit: int = -1) -> None:
+    def __init__(self, stream: BinaryIO, limit: int = -1, offset: int = 0, number: int = 0) -> None:
         self._stream = stream
         self._limit = limit
-        self._offset = 0
         self._carried = b""
         self._broken: int | None = None
-        self.number = 0
+        self._kept: list[bytes] | None = None
+        self.offset = offset
+        self.number = number
 
     def __iter__(self) -> "Lines":
         return self
 
     def __next__(self) -> str:
-        start, raw = self._offset, self._next_bytes()
+        start, raw = self.offset, self._next_bytes()
         if not raw:
             raise StopIteration
         self.number += 1
-        self._offset += len(raw)
+        self.offset += len(raw)
         if start == 0 and raw.startswith(BOM):
             raw, start = raw[len(BOM) :], len(BOM)
+        if self._kept is not None:
+            self._kept.append(raw)
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError as error:
             if self._broken is None:
                 self._broken = start + error.start
             return raw.decode("utf-8", errors="replace")
+
+    def begin_row(self) -> None:
+        """From here on, until it is called again, lines belong to one row."""
+        self._kept = []
+
+    @property
+    def row(self) -> bytes:
+        """The row that was begun last, as it stands in the file."""
+        return b"".join(self._kept or [])
+
+    def rows(self) -> Iterator[str]:
+        """The lines, each a row of its own."""
+        self.begin_row()
+        for line in self:
+            yield line
+            self.begin_row()
 
     def take_broken(self) -> int | None:
         """Offset in the decompressed file of the first byte since the last call that is not UTF-8."""
@@ -145,7 +184,7 @@ def _last_character(raw: bytes) -> int:
     return len(raw)
 
 
-def is_broken(path: Path, row: int, lines: Lines, policy: RowPolicy) -> bool:
+def is_broken(path: Path | str, row: int, lines: Lines, policy: RowPolicy) -> bool:
     """Whether the lines of a row are not UTF-8; if so, report it under the policy.
 
     Raises:

@@ -17,20 +17,33 @@ def read_jsonl(path: Path, policy: RowPolicy) -> Iterator[Record]:
         DataError: a line is not a JSON object or not UTF-8 and the policy is ``fail``.
     """
     with open_bytes(path) as stream:
-        lines = Lines(stream)
-        number = 0
-        for line in lines:
-            if not line.strip():
-                continue
-            number += 1
-            if is_broken(path, number, lines, policy):
-                continue
-            try:
-                row = _parse_object(line)
-            except (ValueError, RecursionError) as error:
-                policy.fault(f"{path} row {number}: {error}")
-                continue
+        for number, row in object_rows(path, Lines(stream), policy, 1):
             yield Record(row, f"{path} row {number}")
+
+
+def object_rows(path: Path | str, lines: Lines, policy: RowPolicy, number: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The object of each line that is not blank.
+
+    Args:
+        path: the file, for messages.
+        lines: its lines, or those from some row on.
+        policy: what a row does that is no object, or not UTF-8.
+        number: of the first row that is read.
+    """
+    for count, line in enumerate(object_lines(lines), start=number):
+        if is_broken(path, count, lines, policy):
+            continue
+        try:
+            row = _parse_object(line)
+        except (ValueError, RecursionError) as error:
+            policy.fault(f"{path} row {count}: {error}")
+            continue
+        yield count, row
+
+
+def object_lines(lines: Lines) -> Iterator[str]:
+    """Lines that are not blank: the rows of JSON lines, right or wrong."""
+    return (line for line in lines.rows() if line.strip())
 
 
 def _parse_object(line: str) -> dict[str, Any]:
