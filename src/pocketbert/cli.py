@@ -11,6 +11,7 @@ from pocketbert import quiet
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.flags import Group, with_flags
 from pocketbert.manifest import Manifest
+from pocketbert.predict.options import PredictOptions
 from pocketbert.recipe import (
     Data,
     DistillStage,
@@ -229,6 +230,34 @@ def verify(
     if found.preferred:
         out.print(f"to be loaded on this processor: {found.preferred}", highlight=False)
     write(json, found)
+
+
+@app.command("predict")
+@with_flags(Group(PredictOptions, "prediction"))
+def predict_rows(
+    model: Annotated[str, typer.Argument(help="a directory that export made, or one of its files", metavar="MODEL")],
+    inputs: Annotated[list[str], typer.Argument(help="files, globs, URLs, or - for standard input", metavar="INPUT…")],
+    output: Annotated[str, typer.Option("--output", help="file, folder of parts or URL to make", metavar="OUT")],
+    sections: dict[str, Any],
+    json: Json = None,
+) -> None:
+    """Score the rows of files: columns are kept, predictions added; a run that was killed goes on.
+
+    Needs neither torch nor transformers.
+
+    Example: pocketbert predict pocket reviews.parquet --output scored.parquet
+    """
+    from pocketbert import predict
+
+    made = predict.predict(model, inputs, output, console=console, **sections["prediction"].model_dump())
+    out.print(f"{made.output}: {made.rows:,} rows", highlight=False, soft_wrap=True)
+    if made.computed:
+        pace = f"{made.computed:,} rows computed in {made.seconds:,.1f} s, {made.rows_per_second:,.0f} rows/s"
+        out.print(pace, highlight=False)
+    if made.failed:
+        failed = f"{made.failed_file}: {made.failed:,} rows without prediction, and why"
+        out.print(failed, highlight=False, soft_wrap=True)
+    write(json, made)
 
 
 @app.command()

@@ -1,0 +1,133 @@
+"""The same plan on a Ray cluster: workers compute parts and commit them as one machine does.
+
+A part is there once and whole, or not there, whoever computed it. A worker that dies is started again by Ray, and what
+it had not committed is computed anew, to the same bytes.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pocketbert.errors import NotInstalled, PocketBertError
+from pocketbert.predict.computing import Computer
+from pocketbert.predict.options import PredictOptions
+from pocketbert.predict.plan import Part, Plan
+from pocketbert.predict.planning import load_model
+from pocketbert.predict.remote import is_url
+from pocketbert.predict.store import open_store
+
+GROUP = 8
+"""Parts that a worker is given at once at most: while it computes one it reads the next."""
+_EACH = 4
+"""Groups for each worker at least, so that none is idle for long at the end."""
+_OBJECT_STORE = 100_000_000
+"""Bytes of Ray's memory on this machine: only numbers of parts pass through it."""
+
+
+def run_on_ray(plan: Plan, output: str, options: PredictOptions, todo: Sequence[Part]) -> Iterator[Part]:
+    """Compute parts on a cluster.
+
+    Args:
+        plan: what is done; workers reach its model, its inputs and the output under the same names as this machine.
+        output: where to.
+        options: how many workers, of how many threads, and where.
+        todo: the parts that are missing.
+
+    Returns:
+        Each part when it is known to be committed.
+
+    Raises:
+        NotInstalled: there is no Ray here.
+        PocketBertError: a worker met with an error, in its words.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise NotInstalled(f"--engine ray: needs {error.name}; pip install 'pocketbert[ray]'") from None
+    if not todo:
+        return
+    place = output if is_url(output) else str(Path(output).absolute())
+    with _connected(ray, options):
+        groups = ray.data.from_items(_groups(todo, options.workers))
+        done = groups.repartition(groups.count()).map_batches(
+            Worker,
+            fn_constructor_args=(plan.model_dump_json(), place, options.model_dump_json()),
+            batch_size=1,
+            concurrency=options.workers,
+            num_cpus=options.threads or 1,
+        )
+        by_number = {part.number: part for part in todo}
+        for row in done.iter_rows():
+            if row["error"]:
+                raise PocketBertError(row["error"])
+            yield from (by_number[number] for number in json.loads(row["parts"]))
+
+
+@contextmanager
+def _connected(ray: Any, options: PredictOptions) -> Iterator[None]:
+    """A cluster for a while: that of the address, or one on this machine; one that was there before stays."""
+    before = ray.is_initialized()
+    if not before:
+        local: dict[str, Any] = {
+            "num_cpus": options.workers * (options.threads or 1),
+            "object_store_memory": _OBJECT_STORE,
+            "include_dashboard": False,
+        }
+        ray.init(
+            address=options.address, log_to_driver=False, logging_level="ERROR", **({} if options.address else local)
+        )
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        yield
+    finally:
+        if not before:
+            ray.shutdown()
+
+
+def _groups(todo: Sequence[Part], workers: int) -> list[dict[str, str]]:
+    size = max(1, min(GROUP, len(todo) // (workers * _EACH)))
+    numbers = [part.number for part in todo]
+    return [{"parts": json.dumps(numbers[start : start + size])} for start in range(0, len(numbers), size)]
+
+
+class Worker:
+    """A process of the cluster: loads the model once, then computes the groups that it is given.
+
+    Args:
+        plan: as JSON.
+        output: where to.
+        options: of the run, as JSON.
+    """
+
+    def __init__(self, plan: str, output: str, options: str) -> None:
+        self._plan = Plan.model_validate_json(plan)
+        self._store = open_store(output)
+        asked = PredictOptions.model_validate_json(options)
+        own = asked.model_copy(update={"threads": asked.threads or 1})
+        self._pipeline = load_model(Path(self._plan.model), own, self._plan.chosen)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        """Compute and commit those parts of a group that are not there yet.
+
+        Args:
+            batch: a group: the numbers of its parts, as JSON.
+
+        Returns:
+            The same, and an error in words; empty where there was none.
+        """
+        (numbers,) = batch["parts"]
+        names = self._store.names()
+        parts = [self._plan.parts[number] for number in json.loads(numbers)]
+        missing = [part for part in parts if self._plan.part_name(part.number) not in names]
+        error = ""
+        try:
+            for _ in Computer(self._plan, self._store, self._pipeline).run(missing):
+                pass
+        except PocketBertError as problem:
+            error = str(problem)
+        return {"parts": [str(numbers)], "error": [error]}
