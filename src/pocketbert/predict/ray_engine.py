@@ -5,7 +5,10 @@ it had not committed is computed anew, to the same bytes.
 """
 
 import json
+import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 
 from pocketbert.errors import NotInstalled, PocketBertError
 from pocketbert.predict.computing import Computer
+from pocketbert.predict.interruption import SIGNALS
 from pocketbert.predict.options import PredictOptions
 from pocketbert.predict.plan import Part, Plan
 from pocketbert.predict.planning import load_model
@@ -23,6 +27,8 @@ GROUP = 8
 """Parts that a worker is given at once at most: while it computes one it reads the next."""
 _EACH = 4
 """Groups for each worker at least, so that none is idle for long at the end."""
+_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+"""Of Ray: no talk over ours, none to anyone else; read when it is imported."""
 _OBJECT_STORE = 100_000_000
 """Bytes of Ray's memory on this machine: only numbers of parts pass through it."""
 
@@ -43,7 +49,8 @@ def run_on_ray(plan: Plan, output: str, options: PredictOptions, todo: Sequence[
         NotInstalled: there is no Ray here.
         PocketBertError: a worker met with an error, in its words.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
         import ray.data
@@ -53,19 +60,24 @@ def run_on_ray(plan: Plan, output: str, options: PredictOptions, todo: Sequence[
         return
     place = output if is_url(output) else str(Path(output).absolute())
     with _connected(ray, options):
-        groups = ray.data.from_items(_groups(todo, options.workers))
-        done = groups.repartition(groups.count()).map_batches(
+        groups = _groups(todo, options.workers)
+        # A block a group, made here: tasks that make them would wait for the processors that the workers hold.
+        done = ray.data.from_items(groups, override_num_blocks=len(groups)).map_batches(
             Worker,
             fn_constructor_args=(plan.model_dump_json(), place, options.model_dump_json()),
             batch_size=1,
-            concurrency=options.workers,
+            compute=ray.data.ActorPoolStrategy(size=options.workers),
             num_cpus=options.threads or 1,
         )
         by_number = {part.number: part for part in todo}
-        for row in done.iter_rows():
-            if row["error"]:
-                raise PocketBertError(row["error"])
-            yield from (by_number[number] for number in json.loads(row["parts"]))
+        try:
+            for row in done.iter_rows():
+                if row["error"]:
+                    raise PocketBertError(row["error"])
+                yield from (by_number[number] for number in json.loads(row["parts"]))
+        except ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise PocketBertError(f"{output}: Ray gave up ({reason}); finished parts are kept, run it again") from error
 
 
 @contextmanager
@@ -78,10 +90,15 @@ def _connected(ray: Any, options: PredictOptions) -> Iterator[None]:
             "object_store_memory": _OBJECT_STORE,
             "include_dashboard": False,
         }
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
         ray.init(
             address=options.address, log_to_driver=False, logging_level="ERROR", **({} if options.address else local)
         )
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)  # Ray put its own in their place
     ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it meets with is raised too
     try:
         yield
     finally:

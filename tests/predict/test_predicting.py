@@ -1,0 +1,232 @@
+"""From files to files: every format into every other, every task's columns."""
+
+import json
+import math
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from exported import exported
+from pocketbert.errors import DataError, PocketBertError
+from pocketbert.inference import load
+from pocketbert.predict import predict
+from runs import content, expected, failed, rows, run, texts, write_rows
+
+TEXTS = texts(40)
+ROWS = [{"id": number, "text": text} for number, text in enumerate(TEXTS)]
+ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl", ".csv.gz", ".csv.zst", ".tsv.gz", ".jsonl.zst")
+
+
+@pytest.mark.parametrize("into", [*ENDINGS, ""])
+@pytest.mark.parametrize("source", ENDINGS)
+def test_every_format_becomes_every_other(tmp_path, source, into):
+    made = run(write_rows(tmp_path / f"in{source}", ROWS), tmp_path / f"out{into}", part_rows=7)
+    found = rows(tmp_path / f"out{into}")
+    assert [(int(row["id"]), row["text"]) for row in found] == list(enumerate(TEXTS))
+    answers = expected("classification", TEXTS)
+    assert [row["label"] for row in found] == [answer.label for answer in answers]
+    assert [float(row["score"]) for row in found] == pytest.approx([answer.score for answer in answers], abs=1e-5)
+    assert {str(row["truncated"]).lower() for row in found} == {"false"}
+    assert (made.rows, made.failed, made.parts, made.computed, made.failed_file) == (40, 0, 6, 40, None)
+    assert list(found[0]) == ["id", "text", "label", "score", "truncated"]
+
+
+def test_a_table_keeps_its_types_and_its_metadata(tmp_path):
+    kept = {
+        "text": pa.array(TEXTS, pa.large_string()),
+        "kind": pa.array([None, "a", "b", "a"] * 10).dictionary_encode(),
+        "at": pa.array(range(40), pa.timestamp("ns", "UTC")),
+        "list": pa.array([[1, None]] * 40, pa.list_(pa.int8())),
+        "bytes": pa.array([b"\xff"] * 40),
+        "nan": pa.array([math.nan] * 40, pa.float32()),
+    }
+    schema = pa.schema([(name, array.type) for name, array in kept.items()], metadata={b"who": b"we"})
+    table = pa.table(kept, schema=schema)
+    pa.parquet.write_table(table, tmp_path / "in.parquet", row_group_size=11)
+    run(tmp_path / "in.parquet", tmp_path / "out.parquet", part_rows=9)
+    found = pa.parquet.read_table(tmp_path / "out.parquet")
+    same = found.select(list(kept)).cast(schema)
+    assert found.schema.metadata[b"who"] == b"we" and found.schema.field("kind").type == schema.field("kind").type
+    assert repr(same.to_pylist()) == repr(table.to_pylist())
+    assert found.schema.field("score").type == pa.float32()
+
+
+def test_objects_are_kept_as_they_stand(tmp_path):
+    lines = [
+        '{"text": "the cat", "big": 123456789012345678901234567890, "x": 1.10, "x": 2e400}',
+        ' { "text":"the dog" , "deep": {"a": [null, {"b": "\\u2028 \\u0000"}]} } ',
+    ]
+    (tmp_path / "in.jsonl").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    run(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    first, second = content(tmp_path / "out.jsonl").decode().splitlines()
+    assert first.startswith(lines[0][:-1]) and second.startswith(lines[1].strip()[:-1].rstrip())
+    assert json.loads(second)["deep"] == {"a": [None, {"b": "\u2028 \0"}]} and json.loads(second)["label"]
+
+
+def test_values_of_tables_as_text(tmp_path):
+    values = {"text": ["the cat"], "n": [None], "yes": [True], "list": [[1, 2]], "day": pa.array([1], pa.date32())}
+    pa.parquet.write_table(pa.table({**values, "nan": [math.nan]}), tmp_path / "in.parquet")
+    run(tmp_path / "in.parquet", tmp_path / "out.csv")
+    run(tmp_path / "in.parquet", tmp_path / "out.jsonl")
+    (row,) = rows(tmp_path / "out.csv")
+    assert [row[name] for name in ("n", "yes", "list", "day")] == ["", "true", "[1,2]", "1970-01-02"]
+    (row,) = rows(tmp_path / "out.jsonl")
+    assert (row["n"], row["yes"], row["list"], row["day"], row["nan"]) == (None, True, [1, 2], "1970-01-02", None)
+
+
+def by_task(tmp_path, task, values, into, **options):
+    path = write_rows(tmp_path / "in.jsonl", values)
+    run(path, tmp_path / f"out{into}", task, **options)
+    return rows(tmp_path / f"out{into}")
+
+
+@pytest.mark.parametrize("into", [".parquet", ".jsonl"])
+def test_embeddings(tmp_path, into):
+    found = by_task(tmp_path, "embedding", ROWS, into, part_rows=16)
+    for row, answer in zip(found, expected("embedding", TEXTS), strict=True):
+        assert row["embedding"] == pytest.approx(answer.vector.tolist(), abs=1e-5)
+    if into == ".parquet":
+        kind = pa.parquet.read_schema(tmp_path / "out.parquet").field("embedding").type
+        assert pa.types.is_fixed_size_list(kind) and kind.value_type == pa.float32()
+
+
+@pytest.mark.parametrize("into", [".parquet", ".jsonl", ".csv"])
+def test_entities(tmp_path, into):
+    found = by_task(tmp_path, "token_classification", ROWS, into)
+    for row, answer in zip(found, expected("token_classification", TEXTS), strict=True):
+        entities = json.loads(row["entities"]) if into == ".csv" else row["entities"]
+        assert [(each["type"], each["start"], each["end"]) for each in entities] == [
+            (each.type, each.start, each.end) for each in answer.entities
+        ]
+
+
+def test_words_are_taken_where_a_column_holds_lists(tmp_path):
+    values = [{"tokens": text.split(), "text": "something else"} for text in TEXTS]
+    found = by_task(tmp_path, "token_classification", values, ".jsonl")
+    answers = expected("token_classification", [text.split() for text in TEXTS])
+    assert [len(row["entities"]) for row in found] == [len(answer.entities) for answer in answers]
+
+
+def test_answers(tmp_path):
+    values = [{"question": "where is the cat?", "context": f"the cat is near the {word} barn"} for word in ("a", "b")]
+    found = by_task(tmp_path, "question_answering", values, ".parquet", top_k=2, no_answer=True)
+    asked = [(row["question"], row["context"]) for row in values]
+    for row, answer in zip(found, expected("question_answering", asked, top_k=2, no_answer=True), strict=True):
+        best = answer.answers[0] if answer.answers else None
+        assert (row["answer"], row["start"]) == ((best.text, best.start) if best else (None, None))
+        assert [each["text"] for each in row["answers"]] == [each.text for each in answer.answers]
+        assert row["no_answer"] == pytest.approx(answer.no_answer, abs=1e-5)
+
+
+def test_several_labels_and_numbers_and_guesses(tmp_path):
+    found = by_task(tmp_path, "multi_label", ROWS, ".csv", threshold=0.1)
+    answers = expected("multi_label", TEXTS, threshold=0.1)
+    assert [row["labels"] for row in found] == ["|".join(answer.labels) for answer in answers]
+    (tmp_path / "second").mkdir()
+    found = by_task(tmp_path / "second", "regression", ROWS, ".jsonl")
+    answers = expected("regression", TEXTS)
+    assert [row["value"] for row in found] == pytest.approx([answer.value for answer in answers], abs=1e-4)
+    (tmp_path / "third").mkdir()
+    gapped = [{"text": "the [MASK] cat"}, {"text": "no gap"}]
+    (row,) = by_task(tmp_path / "third", "masked_lm", gapped, ".parquet", top_k=2)
+    (answer,) = expected("masked_lm", ["the [MASK] cat"], top_k=2)
+    assert [[guess["token"] for guess in gap] for gap in row["guesses"]] == [
+        [guess.token for guess in gap] for gap in answer.gaps
+    ]
+    assert "has no gap" in failed(tmp_path / "third" / "out.parquet")[0]["reason"]
+
+
+def test_pairs_and_more_scores(tmp_path):
+    values = [{"premise": text, "hypothesis": "the cat"} for text in TEXTS]
+    found = by_task(tmp_path, "classification", values, ".jsonl", top_k=2)
+    answers = expected("classification", [(text, "the cat") for text in TEXTS])
+    assert [row["label"] for row in found] == [answer.label for answer in answers]
+    assert [row["scores"][0]["label"] for row in found] == [answer.label for answer in answers]
+    assert {len(row["scores"]) for row in found} == {2}
+
+
+def test_several_inputs_follow_one_another_whatever_the_order_of_their_columns(tmp_path):
+    write_rows(tmp_path / "a1.csv", ROWS[:13])
+    (tmp_path / "a2.csv").write_text("text,id\n" + "".join(f"{row['text']},{row['id']}\n" for row in ROWS[13:]))
+    run(str(tmp_path / "a*.csv"), tmp_path / "out.jsonl", part_rows=5)
+    assert [int(row["id"]) for row in rows(tmp_path / "out.jsonl")] == list(range(40))
+
+
+def test_a_prefix_keeps_columns_apart(tmp_path):
+    path = write_rows(tmp_path / "in.csv", [{"text": "the cat", "label": "mine"}])
+    with pytest.raises(PocketBertError, match=r"in\.csv: has a column 'label' already.*--prefix"):
+        run(path, tmp_path / "out.csv")
+    run(path, tmp_path / "out.csv", prefix="their_")
+    (row,) = rows(tmp_path / "out.csv")
+    assert row["label"] == "mine" and row["their_label"]
+
+
+def test_columns_without_names_have_numbers(tmp_path):
+    (tmp_path / "in.tsv").write_text("1\tthe cat\n2\tthe dog\n")
+    run(tmp_path / "in.tsv", tmp_path / "out.jsonl", text="1")
+    assert [(row["0"], row["1"]) for row in rows(tmp_path / "out.jsonl")] == [("1", "the cat"), ("2", "the dog")]
+
+
+def test_the_engine_of_choice_runs(tmp_path):
+    path = write_rows(tmp_path / "in.csv", ROWS)
+    predict(exported("classification"), path, tmp_path / "out.csv", runtime="onnxruntime", precision="fp32")
+    manifest = json.loads((tmp_path / "out.csv.manifest.json").read_text())
+    assert manifest["engine"] == "onnx/model.onnx" and manifest["rows"] == 40
+    file = exported("classification") / "onnx" / "model.onnx"
+    predict(file, path, tmp_path / "file.csv")
+    assert (tmp_path / "file.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
+
+
+def test_threads_change_no_byte(tmp_path):
+    path = write_rows(tmp_path / "in.csv", ROWS)
+    for threads in (1, 2, 3):
+        run(path, tmp_path / f"{threads}.csv", threads=threads, part_rows=40)
+    assert len({(tmp_path / f"{threads}.csv").read_bytes() for threads in (1, 2, 3)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "reason"),
+    [
+        ("in.csv", "text\n", {}, "no row to read"),
+        ("in.csv", "", {}, "the file is empty"),
+        ("in.txt", "the cat", {}, "cannot tell its format"),
+        ("in.csv", "text\nthe cat\n", {"pair": "second"}, "there is no column 'second'"),
+        ("in.csv", "text\nthe cat\n", {"question": "text"}, "--question: classification does not read it"),
+        ("in.csv", "text\nthe cat\n", {"threshold": 0.5}, "there is no option 'threshold'"),
+        ("in.csv", "text\nthe cat\n", {"part_rows": 0}, "part_rows"),
+        ("in.jsonl", '{"text": "a", "x": 1}\n{"text": "b", "x": "1"}\n', {}, "values of column 'x' share no type"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_leaves_nothing(tmp_path, name, text, options, reason):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PocketBertError, match=reason):
+        run(tmp_path / name, tmp_path / "out.parquet", **options)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_inputs_that_do_not_go_together_are_refused(tmp_path):
+    a = write_rows(tmp_path / "a.csv", ROWS)
+    b = write_rows(tmp_path / "b.csv", [{"text": "the cat", "other": 1}])
+    c = write_rows(tmp_path / "c.jsonl", ROWS)
+    with pytest.raises(DataError, match=r"b\.csv: has the columns 'text', 'other'.*a\.csv has 'id', 'text'"):
+        run([a, b], tmp_path / "out.csv")
+    with pytest.raises(DataError, match=r"a\.csv is csv.*c\.jsonl is jsonl"):
+        run([a, c], tmp_path / "out.csv")
+    for name in ("out.xml", "out.parquet.gz"):
+        with pytest.raises(PocketBertError, match=rf"{name}: "):
+            run(a, tmp_path / name)
+    pa.parquet.write_table(pa.table({"text": ["a"], "raw": [b"a"]}), tmp_path / "d.parquet")
+    with pytest.raises(PocketBertError, match=r"'raw' holds bytes.*write \.parquet"):
+        run(tmp_path / "d.parquet", tmp_path / "out.csv")
+
+
+def test_labels_of_ones_own(tmp_path):
+    with pytest.raises(PocketBertError, match="zero"):
+        run(write_rows(tmp_path / "in.csv", ROWS), tmp_path / "out.csv", task="zero_shot", labels=["a", "b"])
+
+
+def test_the_pipeline_is_the_reference_for_blocks_too(tmp_path):
+    run(write_rows(tmp_path / "in.jsonl", ROWS), tmp_path / "out.jsonl", part_rows=40)
+    pipeline = load(exported("classification"), engine="onnxruntime", precision="fp32", threads=2, streams=2)
+    assert [row["score"] for row in rows(tmp_path / "out.jsonl")] == [answer.score for answer in pipeline(TEXTS)]
