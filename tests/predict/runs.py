@@ -15,12 +15,14 @@ from exported import exported
 from pocketbert.inference import load
 from pocketbert.predict import Predicted, predict
 
-WORDS = "the fine dull lovely cold cat dog barn near horse".split()
+WORDS = ["the", "fine", "dull", "lovely", "cold", "cat", "dog", "barn", "near", "horse"]
 
 
 def texts(count: int) -> list[str]:
     """Different texts of one to twelve words."""
-    return [" ".join(WORDS[(place * (step + 3) + step) % 10] for step in range(place % 12 + 1)) for place in range(count)]
+    return [
+        " ".join(WORDS[(place * (step + 3) + step) % 10] for step in range(place % 12 + 1)) for place in range(count)
+    ]
 
 
 def run(inputs: Any, output: Path, task: str = "classification", **options: Any) -> Predicted:
@@ -32,7 +34,7 @@ def run(inputs: Any, output: Path, task: str = "classification", **options: Any)
 def expected(task: str, inputs: list[Any], **options: Any) -> list[Any]:
     """What the pipeline answers to each input by itself."""
     pipeline = load(exported(task), engine="onnxruntime", precision="fp32", **options)
-    return [pipeline(each) for each in inputs]
+    return [pipeline([each])[0] for each in inputs]
 
 
 def content(path: Path) -> bytes:
@@ -40,7 +42,9 @@ def content(path: Path) -> bytes:
     raw = path.read_bytes()
     if path.suffix == ".gz":
         return gzip.decompress(raw)
-    return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(raw), read_across_frames=True).read() if path.suffix == ".zst" else raw
+    if path.suffix == ".zst":
+        return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(raw), read_across_frames=True).read()
+    return raw
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

@@ -6,12 +6,14 @@ import math
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from runs import content, expected, failed, rows, run, texts, write_rows
 
-from exported import exported
+from exported import QUIET, exported, make_model
 from pocketbert.errors import DataError, PocketBertError
+from pocketbert.export.exporting import export
 from pocketbert.inference import load
 from pocketbert.predict import predict
-from runs import content, expected, failed, rows, run, texts, write_rows
+from pocketbert.recipe import ExportStage, Limits
 
 TEXTS = texts(40)
 ROWS = [{"id": number, "text": text} for number, text in enumerate(TEXTS)]
@@ -222,8 +224,17 @@ def test_inputs_that_do_not_go_together_are_refused(tmp_path):
 
 
 def test_labels_of_ones_own(tmp_path):
-    with pytest.raises(PocketBertError, match="zero"):
-        run(write_rows(tmp_path / "in.csv", ROWS), tmp_path / "out.csv", task="zero_shot", labels=["a", "b"])
+    fields = {"num_labels": 3, "id2label": {0: "contradiction", 1: "neutral", 2: "entailment"}}
+    model = make_model(tmp_path / "model", "classification", **fields)
+    pocket, path = tmp_path / "pocket", write_rows(tmp_path / "in.csv", ROWS)
+    export(ExportStage(formats=["onnx"], limits=Limits(label_flips=0.1)), str(model), pocket, console=QUIET)
+    with pytest.raises(PocketBertError, match="labels: name some to choose among"):
+        predict(pocket, path, tmp_path / "out.csv", task="zero_shot")
+    predict(pocket, path, tmp_path / "out.jsonl", task="zero_shot", labels=["cat", "dog", "barn"], top_k=2)
+    zero_shot = load(pocket, "zero_shot", labels=["cat", "dog", "barn"])
+    for row, text in zip(rows(tmp_path / "out.jsonl"), TEXTS, strict=True):
+        assert row["score"] == pytest.approx(zero_shot(text).score, abs=1e-5)
+        assert [each["label"] for each in row["scores"]] == [each.label for each in zero_shot(text).scores[:2]]
 
 
 def test_the_pipeline_is_the_reference_for_blocks_too(tmp_path):

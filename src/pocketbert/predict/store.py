@@ -143,13 +143,6 @@ class LocalStore:
         """See :class:`Store`."""
         shutil.rmtree(self.work, ignore_errors=True)
 
-    def prepare(self) -> None:
-        """Make the work folder, and take away what a killed run left half-written."""
-        with _explained(self.output):
-            self.work.mkdir(parents=True, exist_ok=True)
-        for path in self.work.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other runs out of the work folder; the system forgets it when this process ends, however it ends.
@@ -157,7 +150,8 @@ class LocalStore:
         Raises:
             PocketBertError: another run writes the same output.
         """
-        self.prepare()
+        with _explained(self.output):
+            self.work.mkdir(parents=True, exist_ok=True)
         with (self.work / _LOCK).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -166,6 +160,8 @@ class LocalStore:
             except OSError as error:  # some network disks know no locks
                 if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
                     raise
+            for path in self.work.glob(".*.tmp"):  # what a killed run left half-written
+                path.unlink(missing_ok=True)
             try:
                 yield
             finally:
