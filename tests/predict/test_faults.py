@@ -8,13 +8,10 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 from runs import rows, run, snapshot, texts, write_rows
 
 from exported import exported
-from memory import least_peak
 from pocketbert.errors import DataError, ModelError, PocketBertError
 from pocketbert.predict import predicting, reading
 
@@ -140,30 +137,3 @@ def test_a_model_that_cannot_be_run_is_no_fault_of_the_rows(tmp_path, reference,
     monkeypatch.setattr(engine, "run", real)
     run(tmp_path / "in.csv", tmp_path / "out.csv", part_rows=4)
     assert snapshot(tmp_path / "out.csv") == reference
-
-
-@pytest.mark.usefixtures("quick")
-def test_memory_does_not_grow_with_the_input(tmp_path):
-    """Ten times the rows: what Python and Arrow hold at most stays the same."""
-
-    def peak(count):
-        pa.default_memory_pool().release_unused()
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        table = pa.table({"text": ["the cat " * 20 + str(number) for number in range(count)]})
-        pa.parquet.write_table(table, folder / "in.parquet", row_group_size=count)
-        path = write_rows(folder / "in.csv", table.to_pylist())
-        del table
-        held = []
-
-        def scored():
-            for place in (path, folder / "in.parquet"):
-                for old in folder.glob("out*"):
-                    old.unlink()
-                run(place, folder / "out.csv", part_rows=100)
-                held.append(pa.total_allocated_bytes())
-
-        return least_peak(scored), max(held)
-
-    (small, arrow_small), (large, arrow_large) = peak(500), peak(5000)
-    assert large < 1.5 * small and arrow_large <= arrow_small + 100_000

@@ -241,3 +241,12 @@ def test_the_pipeline_is_the_reference_for_blocks_too(tmp_path):
     run(write_rows(tmp_path / "in.jsonl", ROWS), tmp_path / "out.jsonl", part_rows=40)
     pipeline = load(exported("classification"), engine="onnxruntime", precision="fp32", threads=2, streams=2)
     assert [row["score"] for row in rows(tmp_path / "out.jsonl")] == [answer.score for answer in pipeline(TEXTS)]
+
+
+def test_a_glob_does_not_take_in_what_it_made(tmp_path):
+    write_rows(tmp_path / "in.jsonl", [*ROWS, {"text": ""}])
+    first = run(str(tmp_path / "*.jsonl"), tmp_path / "out.jsonl")
+    again = run(str(tmp_path / "*.jsonl"), tmp_path / "out.jsonl")
+    assert (first.rows, first.failed, again.rows, again.computed) == (40, 1, 40, 0)
+    with pytest.raises(PocketBertError, match="is the input and the output"):
+        run(tmp_path / "in.jsonl", tmp_path / "in.jsonl")

@@ -44,7 +44,8 @@ def test_a_worker_that_is_killed_costs_no_row(tmp_path):
     run(str(tmp_path / "in.parquet"), tmp_path / "local" / "out.parquet", part_rows=PART)
     command = [
         sys.executable, "-m", "pocketbert.cli", "predict", str(exported("classification")),
-        str(tmp_path / "in.parquet"), "--output", (tmp_path / "out.parquet").as_uri(), "--part-rows", str(PART), "--runtime", "onnxruntime",
+        str(tmp_path / "in.parquet"), "--output", (tmp_path / "out.parquet").as_uri(),
+        "--part-rows", str(PART), "--runtime", "onnxruntime",
         "--precision", "fp32", "--engine", "ray", "--workers", "2",
     ]  # fmt: skip
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

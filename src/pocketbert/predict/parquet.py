@@ -13,7 +13,7 @@ from pocketbert.predict.plan import Target
 from pocketbert.predict.predictions import Column, arrow_column
 
 GROUP_ROWS = 1 << 16
-GROUP_BYTES = 1 << 27
+GROUP_BYTES = 1 << 25
 """From which on the row group of a merged file is written: few large ones are read fast, and one fits into memory."""
 
 

@@ -70,7 +70,7 @@ class _Run:
         sources = self._sources()
         if record := self._finished(sources):
             self.store.clear()
-            self.console.print(f"{self.output}: is finished; nothing to do", highlight=False)
+            self.console.print(f"{self.output}: is finished; nothing to do", highlight=False, soft_wrap=True)
             return self._result(record, 0)
         plan, pipeline = self._begun(sources) or self._begin(sources)
         with closing(pipeline):
@@ -79,7 +79,7 @@ class _Run:
             missing = sum(part.rows for part in todo)
             if missing < plan.rows:
                 kept = f"{plan.rows - missing:,} of {plan.rows:,} rows are there already"
-                self.console.print(f"{self.output}: {kept}; going on", highlight=False)
+                self.console.print(f"{self.output}: {kept}; going on", highlight=False, soft_wrap=True)
             with Meter(self.console, plan.rows, plan.rows - missing).shown() as meter:
                 for part in self._computed(plan, pipeline, todo):
                     meter.count(part.rows)
@@ -94,7 +94,12 @@ class _Run:
             if not isinstance(self.store, LocalStore):
                 raise PocketBertError(f"-: is kept beside the output, and {self.output} lies elsewhere; name a file")
             spool = spool_stdin(self.store.work)
-        return find_sources(self.inputs, self.options.input_format, spool)
+        found = find_sources(self.inputs, self.options.input_format, spool)
+        # A glob may match what an earlier run of the same command has written.
+        own = {str(Path(self.output + ending).absolute()) for ending in ("", FAILED, MANIFEST)}
+        if left := [source for source in found if source.path not in own]:
+            return left
+        raise PocketBertError(f"{self.output}: is the input and the output; name another output")
 
     def _finished(self, sources: Sequence[Source]) -> Record | None:
         """What was made before by the same call; None where nothing was.
@@ -145,7 +150,7 @@ class _Run:
             pipeline.close()
             raise
         if note:
-            self.console.print(note, highlight=False)
+            self.console.print(note, highlight=False, soft_wrap=True)
         return plan, pipeline
 
     def _computed(self, plan: Plan, pipeline: Pipeline[Any, Any], todo: Sequence[Part]) -> Iterator[Part]:

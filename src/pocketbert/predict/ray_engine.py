@@ -83,7 +83,7 @@ def run_on_ray(plan: Plan, output: str, options: PredictOptions, todo: Sequence[
 @contextmanager
 def _connected(ray: Any, options: PredictOptions) -> Iterator[None]:
     """A cluster for a while: that of the address, or one on this machine; one that was there before stays."""
-    before = ray.is_initialized()
+    before, address = ray.is_initialized(), options.address or os.environ.get("RAY_ADDRESS")
     if not before:
         local: dict[str, Any] = {
             "num_cpus": options.workers * (options.threads or 1),
@@ -91,9 +91,7 @@ def _connected(ray: Any, options: PredictOptions) -> Iterator[None]:
             "include_dashboard": False,
         }
         handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        ray.init(
-            address=options.address, log_to_driver=False, logging_level="ERROR", **({} if options.address else local)
-        )
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **({} if address else local))
         if threading.current_thread() is threading.main_thread():
             for number, handler in handlers.items():
                 signal.signal(number, handler)  # Ray put its own in their place

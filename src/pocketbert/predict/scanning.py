@@ -21,7 +21,7 @@ from pocketbert.predict.sources import Source, open_raw, open_source
 SAMPLE = 1000
 """Rows that columns are guessed from, and types where the input has none."""
 
-PART_BYTES = 1 << 26
+PART_BYTES = 1 << 24
 """Bytes of a part at most, but for a single row: what is read is held in memory."""
 
 
