@@ -180,10 +180,14 @@ def test_the_engine_of_choice_runs(tmp_path):
     assert (tmp_path / "file.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
 
 
-def test_threads_change_no_byte(tmp_path):
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_threads_change_no_byte(tmp_path, runtime):
+    if runtime == "openvino":
+        # An extra of its own: the tests have to pass in an install without it.
+        pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
     path = write_rows(tmp_path / "in.csv", ROWS)
     for threads in (1, 2, 3):
-        run(path, tmp_path / f"{threads}.csv", threads=threads, part_rows=40)
+        run(path, tmp_path / f"{threads}.csv", threads=threads, part_rows=40, runtime=runtime)
     assert len({(tmp_path / f"{threads}.csv").read_bytes() for threads in (1, 2, 3)}) == 1
 
 

@@ -1,5 +1,7 @@
 """The same plan on Ray: two workers of which one is killed make what one machine makes."""
 
+import errno
+import json
 import os
 import signal
 import subprocess
@@ -8,12 +10,12 @@ import time
 
 import psutil
 import pytest
+from dying import killed_after
 from runs import failed, rows, run, snapshot, texts, write_rows
 
 from exported import exported
-
-# An extra of its own, of some hundred megabytes: the tests have to pass in an install without it.
-pytest.importorskip("ray", reason="the extra `ray` is not installed")
+from pocketbert.predict import computing, ray_engine
+from pocketbert.predict.plan import Part
 
 COUNT, PART = 1200, 4
 
@@ -37,7 +39,42 @@ def wait_for(condition, seconds=90):
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_worker_computes_what_is_missing_and_tells_what_went_wrong(tmp_path, monkeypatch):
+    path = write_rows(tmp_path / "in.csv", [{"text": text} for text in texts(30)])
+    with killed_after(2):
+        run(path, tmp_path / "out.csv", part_rows=5)
+    work = tmp_path / ".out.csv.parts"
+    monkeypatch.setenv("RAYON_NUM_THREADS", "1")
+    worker = ray_engine.Worker((work / "plan.json").read_text(), str(tmp_path / "out.csv"), "{}")
+    computed = []
+    commit = computing.Computer._commit
+    monkeypatch.setattr(
+        computing.Computer, "_commit", lambda *given: (computed.append(given[1].part.number), commit(*given))
+    )
+    assert worker({"parts": ["[0, 2, 4]"]}) == {"parts": ["[0, 2, 4]"], "error": [""]}
+    assert computed == [2, 4]
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    (error,) = worker({"parts": ["[3, 5]"]})["error"]
+    assert "out.csv: cannot be written (No space left on device); what was finished is kept" in error
+    monkeypatch.undo()
+    assert run(path, tmp_path / "out.csv", part_rows=5).computed == 10
+
+
+def test_groups_are_small_enough_for_all_workers():
+    parts = [Part(number=number, source=0, row=number, rows=1) for number in range(3, 43)]
+    groups = [json.loads(each["parts"]) for each in ray_engine._groups(parts, 2)]
+    assert [number for group in groups for number in group] == list(range(3, 43)) and len(groups) >= 8
+    assert len(ray_engine._groups(parts[:1], 9)) == 1
+
+
 def test_a_worker_that_is_killed_costs_no_row(tmp_path):
+    # An extra of its own, of some hundred megabytes: the tests have to pass in an install without it.
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
     values = [{"id": n, "text": "" if n % 97 == 0 else text} for n, text in enumerate(texts(COUNT))]
     write_rows(tmp_path / "in.parquet", values)
     (tmp_path / "local").mkdir()

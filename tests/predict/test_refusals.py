@@ -151,3 +151,12 @@ def test_errors_of_the_program_are_no_failed_rows(begun, monkeypatch):
     monkeypatch.setattr(predicting.Computer, "_prepare", broken)
     with pytest.raises(ZeroDivisionError):
         run(begun / "in.csv", begun / "out.csv", part_rows=5)
+
+
+def test_what_is_left_of_an_output_that_was_removed_is_no_part_of_the_next(begun):
+    write_rows(begun / "bad.csv", [*ROWS, {"id": 30, "text": ""}])
+    run(begun / "bad.csv", begun / "next.csv", part_rows=5)
+    (begun / "next.csv").unlink()
+    run(begun / "in.csv", begun / "next.csv", part_rows=5)
+    assert not failed(begun / "next.csv")
+    assert json.loads((begun / "next.csv.manifest.json").read_text())["rows"] == 30

@@ -38,6 +38,8 @@ def finish(plan: Plan, store: Store, form: Format, max_failed: int | None) -> Re
             f"{failed:,} rows failed, {max_failed:,} are borne (--max-failed). First: {_first(store, failed_names)}. "
             "All that was computed is kept: mend the input and begin anew, or run the same command with a higher limit"
         )
+    for ending in (MANIFEST, FAILED):
+        store.discard(ending)  # of an output that somebody has removed
     if failed:
         store.publish(FAILED, lambda file: _copy(store, failed_names, file))
     parts = [plan.part_name(part.number) for part in plan.parts]

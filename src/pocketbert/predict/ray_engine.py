@@ -27,6 +27,8 @@ GROUP = 8
 """Parts that a worker is given at once at most: while it computes one it reads the next."""
 _EACH = 4
 """Groups for each worker at least, so that none is idle for long at the end."""
+_RESTARTS = 20
+"""Of a worker, and tries of a group: what kills every worker that meets with it comes to an end."""
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 """Of Ray: no talk over ours, none to anyone else; read when it is imported."""
 _OBJECT_STORE = 100_000_000
@@ -68,6 +70,8 @@ def run_on_ray(plan: Plan, output: str, options: PredictOptions, todo: Sequence[
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=options.workers),
             num_cpus=options.threads or 1,
+            max_restarts=_RESTARTS,
+            max_task_retries=_RESTARTS,
         )
         by_number = {part.number: part for part in todo}
         try:
@@ -123,6 +127,7 @@ class Worker:
         self._plan = Plan.model_validate_json(plan)
         self._store = open_store(output)
         asked = PredictOptions.model_validate_json(options)
+        os.environ.setdefault("RAYON_NUM_THREADS", str(asked.threads or 1))  # of the tokenizer, before it is loaded
         own = asked.model_copy(update={"threads": asked.threads or 1})
         self._pipeline = load_model(Path(self._plan.model), own, self._plan.chosen)
 

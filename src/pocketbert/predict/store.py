@@ -59,6 +59,10 @@ class Store(Protocol):
         """What lies beside the output, or None."""
         ...
 
+    def discard(self, ending: str) -> None:
+        """Take away what lies beside the output, if anything does."""
+        ...
+
     def exists(self) -> bool:
         """Whether there is an output."""
         ...
@@ -134,6 +138,11 @@ class LocalStore:
         """See :class:`Store`."""
         path = self._beside(ending)
         return path.read_bytes() if path.is_file() else None
+
+    def discard(self, ending: str) -> None:
+        """See :class:`Store`."""
+        with _explained(self.output):
+            self._beside(ending).unlink(missing_ok=True)
 
     def exists(self) -> bool:
         """See :class:`Store`."""
@@ -234,6 +243,11 @@ class RemoteStore:
         """See :class:`Store`."""
         path = self._output + ending
         return bytes(self._system.cat_file(path)) if self._system.exists(path) else None
+
+    def discard(self, ending: str) -> None:
+        """See :class:`Store`."""
+        with suppress(FileNotFoundError):
+            self._system.rm_file(self._output + ending)
 
     def exists(self) -> bool:
         """See :class:`Store`."""
