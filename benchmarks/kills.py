@@ -122,26 +122,35 @@ def run_whole(model: Path, folder: Path, flags: argparse.Namespace) -> dict[str,
 
 
 def run_killed(model: Path, folder: Path, flags: argparse.Namespace, whole: dict[str, float]) -> dict[str, Any]:
-    """The run that is killed: the moments are drawn so that the kills are spread over what is still to do."""
+    """The run that is killed, and started again until it is through."""
     draw, begin = random.Random(0), time.monotonic()
     work = folder / "outputs" / "killed" / ".out.parquet.parts"
-    parts, moments = -(-flags.rows // flags.part_rows), []
+    parts, moments = -(-flags.rows // flags.part_rows), list[int]()
     while True:
         process = subprocess.Popen(_command(model, folder, "killed", flags), stdout=subprocess.DEVNULL)
-        done = len(list(work.glob("part-*.parquet")))
-        left = flags.kills - len(moments)
-        remaining = whole["seconds"] * (1 - done / parts)
-        try:
-            process.wait(timeout=draw.uniform(0, whole["start"] + 2 * remaining / (left + 1)) if left else None)
-            break
-        except subprocess.TimeoutExpired:
-            process.kill()
+        if len(moments) == flags.kills:
             process.wait()
-            moments.append(len(list(work.glob("part-*.parquet"))))
-            console.print(f"kill {len(moments)}: {moments[-1]} of {parts} parts were there", highlight=False)
+            break
+        left = whole["seconds"] * (1 - _count(work) / parts) / (flags.kills - len(moments))
+        moment = time.monotonic() + draw.uniform(0, whole["start"] + 2 * left)
+        # No kill waits until there would be nothing left for those after it; the last may meet the merging.
+        most = -(-parts * (len(moments) + 1) // flags.kills)
+        while process.poll() is None and time.monotonic() < moment and _count(work) < most:
+            time.sleep(POLL)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        moments.append(_count(work))
+        console.print(f"kill {len(moments)}: {moments[-1]} of {parts} parts were there", highlight=False)
     if process.returncode:
         raise PocketBertError(f"the run ended with {process.returncode}")
     return {"seconds": time.monotonic() - begin, "moments": moments}
+
+
+def _count(work: Path) -> int:
+    """Parts that are there."""
+    return len(list(work.glob("part-*.parquet")))
 
 
 def compare(folder: Path, whole: dict[str, float], killed: dict[str, Any]) -> dict[str, Any]:
