@@ -121,7 +121,7 @@ class JsonLines(TextFormat):
         """See :class:`TextFormat`."""
         told = json_text({column.name: column.value(answer) for column in self.columns})
         body = row.strip()[:-1].rstrip()
-        return body + (b"" if body == b"{" else b", ") + told[1:] + b"\n"
+        return body + (b"" if body == b"{" else b",") + told[1:] + b"\n"
 
 
 class Csv(TextFormat):
