@@ -1,7 +1,7 @@
 """Fill-mask: what may stand in the gaps of a text, by a masked language model."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from pocketbert.engines.base import Engine, Logits
 from pocketbert.errors import DataError, ModelError
 from pocketbert.inference.pipeline import Options, Pipeline
-from pocketbert.inference.reading import Read, special_token
+from pocketbert.inference.reading import Read, Window, special_token
 from pocketbert.inference.results import Filled, Guess
 from pocketbert.inference.texts import check_count, check_text, softmax
 
@@ -56,6 +56,16 @@ class MaskPipeline(Pipeline[str, Filled]):
             raise DataError(f"{given[:60]!r} has no gap: write {self.mask_token} where a word is to be guessed")
         return given
 
+    def read(self, inputs: Sequence[str], options: Options) -> list[Read]:
+        """Texts as windows that want their gaps alone; see :class:`~pocketbert.inference.reading.Reader`."""
+        return [
+            replace(read, windows=[self._gaps(window) for window in read.windows])
+            for read in super().read(inputs, options)
+        ]
+
+    def _gaps(self, window: Window) -> Window:
+        return replace(window, wanted=[place for place, number in enumerate(window.ids) if number == self._mask])
+
     def answer(
         self, inputs: Sequence[str], reads: Sequence[Read], logits: Sequence[Logits], options: MaskOptions
     ) -> list[Filled]:
@@ -67,11 +77,7 @@ class MaskPipeline(Pipeline[str, Filled]):
         ]
 
     def _filled(self, text: str, read: Read, logits: Sequence[Any], options: MaskOptions) -> Filled:
-        rows = [
-            row
-            for window, values in zip(read.windows, logits, strict=True)
-            for row in values[np.array(window.ids) == self._mask]
-        ]
+        rows = [row for values in logits for row in values]
         gaps = [self._guesses(text, number, softmax(row), options.top_k) for number, row in enumerate(rows)]
         return Filled(read.truncated, read.tokens, gaps)
 

@@ -33,10 +33,13 @@ class Window:
     Attributes:
         ids: of its tokens, special tokens included.
         types: of its tokens; None where all are 0.
+        wanted: places of the tokens whose logits are kept; all when None. Those of a masked language model are as wide
+            as its vocabulary, and only its gaps are asked for.
     """
 
     ids: list[int]
     types: list[int] | None = None
+    wanted: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,9 @@ def collate_windows(windows: Sequence[Window], engine: Engine) -> dict[str, NDAr
 
 
 def run_batch(engine: Engine, windows: Sequence[Window]) -> list[Logits]:
-    """Logits of some windows in one call, without padding: (labels,), (tokens, labels), (tokens, 2) or (width,).
+    """Logits of some windows in one call: (labels,), (tokens, labels), (tokens, 2) or (width,).
+
+    Tokens are those of the window, without padding, or those that it wants.
 
     Raises:
         ModelError: the file cannot be run, or a logit is not a finite number.
@@ -48,7 +50,12 @@ def run_batch(engine: Engine, windows: Sequence[Window]) -> list[Logits]:
         )
     if logits.ndim == 2:
         return list(logits)
-    return [row[: len(window.ids)] for row, window in zip(logits, windows, strict=True)]
+    return [_kept(row, window) for row, window in zip(logits, windows, strict=True)]
+
+
+def _kept(logits: Logits, window: Window) -> Logits:
+    """Of the logits (padded tokens, …) of a window those that it wants; a copy, where the rest can be forgotten."""
+    return logits[: len(window.ids)] if window.wanted is None else logits[window.wanted]
 
 
 class Runner:
