@@ -1,6 +1,7 @@
 """The command line: one thin command per verb. It parses, calls, prints; what it calls is in ``pipeline``."""
 
 import errno
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from pocketbert.recipe import (
     TrimStage,
     load_recipe,
 )
+from pocketbert.serve.settings import Settings, parse_models
 from pocketbert.terminal import (
     Html,
     Json,
@@ -38,6 +40,12 @@ from pocketbert.terminal import (
     show_manifest,
     write,
 )
+
+WITHOUT_TRAINING = ("serve",)
+"""Verbs that need nothing of the extra `train`, and import nothing of it where it is installed."""
+
+SERVE = ("fastapi", "orjson", "prometheus_client", "uvicorn")
+"""What the extra `serve` brings."""
 
 TRAIN = ("accelerate", "huggingface_hub", "safetensors", "torch", "transformers")
 """What the extra `train` brings and every verb needs."""
@@ -359,9 +367,34 @@ def bench(
         write_html(report_bench(result), html)
 
 
+@app.command()
+@with_flags(Group(Settings, "server"))
+def serve(
+    models: Annotated[
+        list[str], typer.Argument(help="model directories that export made, each as DIR or NAME=DIR", metavar="MODEL…")
+    ],
+    sections: dict[str, Any],
+) -> None:
+    """Answer over HTTP, for every task, with a page to try it; see docs/serve.md.
+
+    Example: pocketbert serve runs/pocket/05-export --port 8080
+    """
+    from pocketbert.serve import server
+
+    def announce(url: str, registry: Any) -> None:
+        for model in registry.models:
+            out.print(
+                f"{model.name}  {model.description.task}, {model.said.path} by {model.said.engine}", highlight=False
+            )
+        out.print(f"listening on {url}", highlight=False)
+
+    server.serve(parse_models(models), sections["server"], announce)
+
+
 def main() -> None:
     """Run the command line; mistakes end with one message and their exit code, without a traceback."""
-    quiet.quieten()
+    if not set(sys.argv[1:2]) & set(WITHOUT_TRAINING):
+        quiet.quieten()
     try:
         app(standalone_mode=True)
     except PocketBertError as error:
@@ -376,9 +409,10 @@ def main() -> None:
             )
         )
     except ModuleNotFoundError as error:
-        if error.name not in TRAIN:
+        extra = "train" if error.name in TRAIN else "serve" if error.name in SERVE else None
+        if extra is None:
             raise
-        end(PocketBertError(f"{error.name} is not installed; pip install 'pocketbert[train]'"))
+        end(PocketBertError(f"{error.name} is not installed; pip install 'pocketbert[{extra}]'"))
 
 
 if __name__ == "__main__":

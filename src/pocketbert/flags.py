@@ -13,7 +13,13 @@ from rich.markup import escape
 from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Section, parse_section, parse_value
 
-PANELS = {"options": "How it learns", "student": "The student", "data": "The rows", "prediction": "How it predicts"}
+PANELS = {
+    "options": "How it learns",
+    "student": "The student",
+    "data": "The rows",
+    "prediction": "How it predicts",
+    "server": "The server",
+}
 
 
 @dataclass(frozen=True)

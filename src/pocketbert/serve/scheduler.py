@@ -1,0 +1,255 @@
+"""When which windows run: a batch as soon as a stream is free, the oldest window first, and nothing that is too late.
+
+Nothing waits while a stream is idle. While all are busy windows gather, and the next batch takes the oldest with others
+of like length. The queue is bounded by tokens and by time; who would wait too long is told so at once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pocketbert.engines.base import Logits
+from pocketbert.engines.batching import bucket
+from pocketbert.inference.reading import Window
+from pocketbert.serve.faults import Suspects
+from pocketbert.serve.metrics import ModelMetrics
+from pocketbert.serve.problems import Problem, failed, overloaded, too_much, unhealthy
+from pocketbert.serve.waiting import Job, Waiting
+from pocketbert.serve.worker import BatchFailed, WorkerLost
+
+_NEWEST = 0.2
+"""Weight of the newest batch in the measured speed."""
+
+
+class Runs(Protocol):
+    """What a scheduler needs of a worker; see :class:`~pocketbert.serve.worker.Worker`."""
+
+    streams: int
+    ready: bool
+    failing: bool
+
+    async def run(self, windows: list[Window]) -> list[Logits]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may wait, and how long.
+
+    Attributes:
+        batch_tokens: of a batch, padding included.
+        queue_tokens: that may wait.
+        seconds: that a request may wait before it reaches the model.
+    """
+
+    batch_tokens: int
+    queue_tokens: int
+    seconds: float
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """The windows of one request.
+
+    Attributes:
+        answer: of all of them.
+        arrived: when, by the clock of the loop.
+        logits: those that are there.
+        jobs: one for each window.
+        left: windows without logits.
+        begun: when the first of them reached the model; None before.
+    """
+
+    answer: "asyncio.Future[None]"
+    arrived: float
+    logits: list[Logits | None]
+    jobs: list[Job] = field(default_factory=list)
+    left: int = 0
+    begun: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of the windows of a request.
+
+    Attributes:
+        logits: of each.
+        queued: seconds until the first reached the model.
+        inferred: seconds from then until the last was answered.
+    """
+
+    logits: list[Logits]
+    queued: float
+    inferred: float
+
+
+class Scheduler:
+    """The queue of one model.
+
+    Args:
+        worker: that runs batches.
+        bounds: of the queue.
+        max_length: tokens of the longest window.
+        metrics: that count what happens.
+    """
+
+    def __init__(self, worker: Runs, bounds: Bounds, max_length: int, metrics: ModelMetrics) -> None:
+        self._worker, self._bounds, self._max_length, self._metrics = worker, bounds, max_length, metrics
+        self._waiting, self._suspects = Waiting(), Suspects()
+        self._asks: set[Ask] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running_tokens = 0
+        self._numbers = 0
+        self._speed: float | None = None
+        self.last_failed = False
+        """Whether the last batch did."""
+
+    async def run(self, windows: Sequence[Window]) -> Ran:
+        """Run windows; who is cancelled while they wait takes them out of the queue.
+
+        Raises:
+            Problem: they would wait or have waited too long, the model failed at them, or there is no worker.
+        """
+        loop = asyncio.get_running_loop()
+        ask = self._accept(windows, loop.time())
+        late = loop.call_later(self._bounds.seconds, self._expire, ask)
+        try:
+            self.advance()
+            await ask.answer
+            ended = loop.time()
+            begun = ended if ask.begun is None else ask.begun
+            return Ran([each for each in ask.logits if each is not None], begun - ask.arrived, ended - begun)
+        finally:
+            late.cancel()
+            self._forget(ask)
+
+    def check_room(self) -> None:
+        """Refuse at once, before a text is read.
+
+        Raises:
+            Problem: who came now would wait too long, or there is no worker to come.
+        """
+        if self._worker.failing and not self._worker.ready:
+            raise unhealthy("the model cannot be loaded at present")
+        wait = self._expected_wait()
+        if wait > self._bounds.seconds:
+            self._metrics.reject("deadline")
+            raise overloaded("the model is overloaded: the wait would be too long", wait - self._bounds.seconds)
+
+    def advance(self) -> None:
+        """Start batches while there are windows and free streams."""
+        while self._worker.ready and len(self._tasks) < self._worker.streams and (batch := self._next()):
+            self._start(*batch)
+        self._metrics.queue(len(self._waiting), self._waiting.tokens)
+
+    def worker_changed(self) -> None:
+        """Go on after a worker has come or gone; without hope of one, everybody who waits is told."""
+        if self._worker.failing and not self._worker.ready:
+            for ask in list(self._asks):
+                self._settle(ask, unhealthy("the model cannot be loaded at present"))
+        self.advance()
+
+    def _accept(self, windows: Sequence[Window], now: float) -> Ask:
+        self.check_room()
+        sizes = [bucket(len(window.ids), self._max_length) for window in windows]
+        total, room = sum(sizes), self._bounds.queue_tokens
+        if total > room:
+            raise too_much(f"{total} tokens in one request are more than the {room} that may wait; send fewer at once")
+        if self._waiting.tokens + total > room:
+            self._metrics.reject("queue")
+            raise overloaded("the model is overloaded: its queue is full", self._expected_wait())
+        ask = Ask(asyncio.get_running_loop().create_future(), now, [None] * len(windows), left=len(windows))
+        for place, (window, tokens) in enumerate(zip(windows, sizes, strict=True)):
+            self._numbers += 1
+            ask.jobs.append(Job(ask, place, window, tokens, self._numbers))
+            self._waiting.add(ask.jobs[-1])
+        self._asks.add(ask)
+        return ask
+
+    def _expected_wait(self) -> float:
+        """Seconds until a window that came now would reach the model; 0 while no full batch has told the speed."""
+        if self._speed is None or (not self._waiting.tokens and len(self._tasks) < self._worker.streams):
+            return 0.0
+        return (self._waiting.tokens + self._running_tokens) / self._speed
+
+    def _next(self) -> tuple[list[Job], bool] | None:
+        """The next batch, and whether it has to run alone."""
+        if retry := self._suspects.take(len(self._tasks)):
+            return retry.jobs, retry.alone
+        if self._suspects:
+            return None  # one of them is next, when what runs has ended
+        batch = self._waiting.take(self._bounds.batch_tokens)
+        return (batch, False) if batch else None
+
+    def _start(self, jobs: list[Job], alone: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        for job in jobs:
+            if job.ask.begun is None:
+                job.ask.begun = now
+        task = asyncio.create_task(self._run(jobs, alone, now))
+        self._tasks.add(task)
+        self._running_tokens += _padded(jobs)
+
+    async def _run(self, jobs: list[Job], alone: bool, started: float) -> None:
+        try:
+            logits = await self._worker.run([job.window for job in jobs])
+        except (BatchFailed, WorkerLost) as fault:
+            self.last_failed = True
+            if cause := self._suspects.add(jobs, fault, alone):
+                self._settle(cause.ask, failed(f"the model failed at this input: {_reason(fault)}"))
+        else:
+            self.last_failed = False
+            self._learn(jobs, asyncio.get_running_loop().time() - started)
+            for job, values in zip(jobs, logits, strict=True):
+                self._deliver(job, values)
+        finally:
+            self._running_tokens -= _padded(jobs)
+            self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self.advance()
+
+    def _learn(self, jobs: list[Job], seconds: float) -> None:
+        """Learn the speed from batches that are full enough to tell it."""
+        tokens = _padded(jobs)
+        self._metrics.batch(len(jobs), tokens, seconds)
+        if 2 * tokens < self._bounds.batch_tokens or seconds <= 0:
+            return
+        now = len(self._tasks) * tokens / seconds
+        self._speed = now if self._speed is None else (1 - _NEWEST) * self._speed + _NEWEST * now
+
+    def _deliver(self, job: Job, values: Logits) -> None:
+        ask = job.ask
+        ask.logits[job.place] = values
+        ask.left -= 1
+        if not ask.left:
+            self._settle(ask, None)
+
+    def _expire(self, ask: Ask) -> None:
+        """Refuse what has not reached the model in time; what has begun is finished."""
+        if ask.begun is None:
+            self._metrics.reject("late")
+            self._settle(ask, overloaded("the model is overloaded: the request waited too long", 1.0))
+
+    def _settle(self, ask: Ask, problem: Problem | None) -> None:
+        if ask.answer.done():
+            return
+        if problem is None:
+            ask.answer.set_result(None)
+        else:
+            ask.answer.set_exception(problem)
+        self._forget(ask)
+
+    def _forget(self, ask: Ask) -> None:
+        """Take out of the queue what nobody waits for any more."""
+        self._asks.discard(ask)
+        if ask.left:
+            for job in ask.jobs:
+                self._waiting.remove(job)
+
+
+def _padded(jobs: list[Job]) -> int:
+    """Tokens of a batch, padding included."""
+    return len(jobs) * max(job.tokens for job in jobs)
+
+
+def _reason(fault: BatchFailed | WorkerLost) -> str:
+    return "its worker died or hung" if isinstance(fault, WorkerLost) else "its answer is not a number or an error"

@@ -1,0 +1,344 @@
+"""What requests and answers look like; the OpenAPI description follows from here.
+
+Those of text-embeddings-inference and of OpenAI are as they have them. The others are what the pipelines of
+`transformers` made familiar, with inputs either plain or as ``{"inputs": …, "parameters": {…}}``.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+Texts = str | Annotated[list[str], Field(min_length=1)]
+"""One text, or some."""
+Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
+TextOrPair = Annotated[list[str], Field(min_length=1, max_length=2)]
+PredictInput = str | Pair | Annotated[list[TextOrPair], Field(min_length=1)]
+"""A text, a pair of texts, or a batch in which each is a list of one or two."""
+Direction = Literal["Right", "right"]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Name = Annotated[str | None, Field(description="of the model; the first that answers such requests when absent")]
+
+
+class Body(BaseModel):
+    """A part of a request: unknown fields are refused, and values are taken as they are."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Cut(Body):
+    """What becomes of texts that are too long, and a field that other servers have."""
+
+    truncate: bool | None = Field(None, description="cut texts that are too long; as the server is set when absent")
+    truncation_direction: Direction = Field("Right", description="which end is cut")
+    prompt_name: None = Field(None, description="models here have no prompts")
+
+
+class PredictParameters(Body):
+    """As of the text-classification pipeline."""
+
+    top_k: Count | None = None
+    function_to_apply: Literal["softmax", "sigmoid", "none"] | None = None
+
+
+class PredictRequest(Cut):
+    """Texts or pairs to classify, or to give a number."""
+
+    inputs: PredictInput
+    raw_scores: bool = Field(False, description="logits instead of probabilities")
+    parameters: PredictParameters | None = None
+    model: Name = None
+
+
+class EmbedRequest(Cut):
+    """Texts to turn into vectors."""
+
+    inputs: Texts
+    normalize: bool = True
+    model: Name = None
+
+
+class RerankRequest(Cut):
+    """Texts to order by how well they fit a query."""
+
+    query: str
+    texts: Annotated[list[str], Field(min_length=1)]
+    raw_scores: bool = False
+    return_text: bool = False
+    model: Name = None
+
+
+class SimilarityInput(Body):
+    """A text, and those that it is compared with."""
+
+    source_sentence: str
+    sentences: Annotated[list[str], Field(min_length=1)]
+
+
+class SimilarityRequest(Body):
+    """Texts to compare."""
+
+    inputs: SimilarityInput
+    parameters: Cut | None = None
+    model: Name = None
+
+
+class TokenizeRequest(Body):
+    """Texts to cut into tokens."""
+
+    inputs: Texts
+    add_special_tokens: bool = True
+    prompt_name: None = None
+    model: Name = None
+
+
+class OpenAIRequest(Body):
+    """Texts to turn into vectors, as OpenAI's clients ask."""
+
+    input: Texts
+    model: Name = None
+    encoding_format: Literal["float", "base64"] = "float"
+    user: str | None = None
+
+
+class TokensParameters(Body):
+    """As of the token-classification pipeline; tags are those of whole words."""
+
+    aggregation_strategy: Literal["simple", "first"] | None = None
+    ignore_labels: list[str] | None = None
+
+
+class TokensRequest(Body):
+    """Texts to find entities in."""
+
+    inputs: Texts
+    parameters: TokensParameters | None = None
+    model: Name = None
+
+
+class Question(Body):
+    """A question and the text that answers it."""
+
+    question: str
+    context: str
+
+
+class AnswerParameters(Body):
+    """As of the question-answering pipeline."""
+
+    top_k: Count | None = None
+    handle_impossible_answer: bool | None = None
+
+
+class PlainAnswerRequest(Question, AnswerParameters):
+    """A question to answer."""
+
+    model: Name = None
+
+
+class AnswerRequest(Body):
+    """Questions to answer."""
+
+    inputs: Question | Annotated[list[Question], Field(min_length=1)]
+    parameters: AnswerParameters | None = None
+    model: Name = None
+
+
+class ZeroShotParameters(Body):
+    """As of the zero-shot-classification pipeline."""
+
+    candidate_labels: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    hypothesis_template: str | None = None
+    multi_label: bool | None = None
+
+
+class PlainZeroShotRequest(ZeroShotParameters):
+    """Texts to sort under labels of one's own."""
+
+    inputs: Texts
+    model: Name = None
+
+
+class ZeroShotRequest(Body):
+    """The same; the answer is a list of labels and scores."""
+
+    inputs: Texts
+    parameters: ZeroShotParameters
+    model: Name = None
+
+
+class FillMaskParameters(Body):
+    """As of the fill-mask pipeline."""
+
+    top_k: Count | None = None
+
+
+class FillMaskRequest(FillMaskParameters):
+    """Texts with gaps to fill."""
+
+    inputs: Texts
+    parameters: FillMaskParameters | None = None
+    model: Name = None
+
+
+def _form(name: str) -> Discriminator:
+    """Tell two forms apart by a field that one of them has."""
+    return Discriminator(lambda body: name if isinstance(body, dict) and name in body else "plain")
+
+
+AnyAnswerRequest = Annotated[
+    Annotated[PlainAnswerRequest, Tag("plain")] | Annotated[AnswerRequest, Tag("inputs")], _form("inputs")
+]
+AnyZeroShotRequest = Annotated[
+    Annotated[PlainZeroShotRequest, Tag("plain")] | Annotated[ZeroShotRequest, Tag("parameters")], _form("parameters")
+]
+
+
+class Prediction(BaseModel):
+    """A label and its score."""
+
+    label: str
+    score: float
+
+
+class Rank(BaseModel):
+    """A text's place in the request, and its score."""
+
+    index: int
+    score: float
+    text: str | None = None
+
+
+class SimpleToken(BaseModel):
+    """A token and where it stands, in characters."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
+
+
+class FoundEntity(BaseModel):
+    """A piece of a text, and what it names."""
+
+    entity_group: str
+    score: float
+    word: str
+    start: int
+    end: int
+
+
+class FoundAnswer(BaseModel):
+    """A piece of a context that answers; empty where it says nothing."""
+
+    score: float
+    start: int
+    end: int
+    answer: str
+
+
+class Sorted(BaseModel):
+    """A text and its labels, the likeliest first."""
+
+    sequence: str
+    labels: list[str]
+    scores: list[float]
+
+
+class Filling(BaseModel):
+    """What may stand in a gap."""
+
+    score: float
+    token: int
+    token_str: str
+    sequence: str
+
+
+class OpenAIEmbedding(BaseModel):
+    """A vector; as Base64 it is fp32, little-endian."""
+
+    object: Literal["embedding"]
+    embedding: list[float] | str
+    index: int
+
+
+class Usage(BaseModel):
+    """Tokens that were read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class OpenAIResponse(BaseModel):
+    """Vectors, as OpenAI's clients expect them."""
+
+    object: Literal["list"]
+    data: list[OpenAIEmbedding]
+    model: str
+    usage: Usage
+
+
+class OpenAIModel(BaseModel):
+    """A model, as OpenAI's clients expect it."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class OpenAIModels(BaseModel):
+    """All models."""
+
+    object: Literal["list"]
+    data: list[OpenAIModel]
+
+
+class Info(BaseModel):
+    """About the first model, or the one that ``model`` names."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str
+    model_sha: str | None
+    model_dtype: str
+    model_type: dict[str, dict[str, Any]]
+    max_concurrent_requests: int
+    max_input_length: int
+    max_batch_tokens: int
+    max_batch_requests: int | None
+    max_client_batch_size: int
+    auto_truncate: bool
+    tokenization_workers: int
+    version: str
+    sha: str | None
+    docker_label: str | None
+
+
+class ModelCard(BaseModel):
+    """What a page needs to know of a model."""
+
+    name: str
+    task: str
+    labels: list[str]
+    max_length: int
+    engine: str
+    file: str
+    precision: str
+    mask_token: str | None
+    zero_shot: bool
+    examples: list[list[str]]
+    browser: str | None
+
+
+class ErrorResponse(BaseModel):
+    """What was wrong."""
+
+    error: str
+    error_type: str
+
+
+class OpenAIError(BaseModel):
+    """The same, as OpenAI's clients expect it."""
+
+    error: dict[str, str | int | None]

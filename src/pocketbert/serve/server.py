@@ -1,0 +1,138 @@
+"""The server: from a socket to the last answer after SIGTERM."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import uvicorn
+
+from pocketbert.errors import PocketBertError
+from pocketbert.serve.app import make_app
+from pocketbert.serve.logs import log, set_up_logs
+from pocketbert.serve.metrics import Metrics
+from pocketbert.serve.protocol import GuardedProtocol
+from pocketbert.serve.registry import Registry
+from pocketbert.serve.settings import Settings
+from pocketbert.serve.worker import COMMAND
+
+_LAST_ANSWERS = 30
+"""Seconds for what was accepted to be answered, after the last connection was."""
+
+
+class Server(uvicorn.Server):
+    """A server that is drained before it ends.
+
+    Args:
+        config: of uvicorn.
+        registry: its models.
+    """
+
+    def __init__(self, config: uvicorn.Config, registry: Registry) -> None:
+        super().__init__(config)
+        self._registry = registry
+        self._end = float("inf")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
+        """SIGTERM: tell that no more should come, answer what comes all the same for a while, then end; Ctrl-C: end."""
+        registry = self._registry
+        if sig == signal.SIGTERM and not registry.draining:
+            self._end = time.monotonic() + registry.settings.drain_seconds
+        else:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+        registry.draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second; see uvicorn."""
+        if time.monotonic() >= self._end:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve(
+    folders: dict[str, Path],
+    settings: Settings,
+    announce: Callable[[str, Registry], None],
+    command: Sequence[str] = COMMAND,
+) -> None:
+    """Serve models until a signal ends it.
+
+    Args:
+        folders: of the models, by name.
+        settings: how.
+        announce: called with the address and the models, when they are ready.
+        command: that starts a worker.
+
+    Raises:
+        PocketBertError: the address cannot be had, or a model cannot be loaded.
+    """
+    set_up_logs()
+    listener = _bind(settings.host, settings.port)
+    registry = Registry(folders, settings, Metrics(), command)
+    config = _configure(settings, registry)
+    with listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(Server(config, registry), registry, listener, announce))
+
+
+async def _serve(
+    server: Server, registry: Registry, listener: socket.socket, announce: Callable[[str, Registry], None]
+) -> None:
+    await registry.open()
+    loop = asyncio.get_running_loop()
+    watching = {loop.create_task(_watch(registry))}
+    loop.add_signal_handler(signal.SIGHUP, lambda: watching.add(loop.create_task(registry.reload(always=True))))
+    announce(_url(listener), registry)
+    await server.serve(sockets=[listener])
+    for task in watching:
+        task.cancel()
+    await registry.close()
+    log("ended")
+
+
+async def _watch(registry: Registry) -> None:
+    """Look every so often whether a model has changed."""
+    seconds = registry.settings.reload_seconds
+    while seconds:
+        await asyncio.sleep(seconds)
+        await registry.reload()
+
+
+def _configure(settings: Settings, registry: Registry) -> uvicorn.Config:
+    protocol = cast("type[asyncio.Protocol]", partial(GuardedProtocol, settings.header_timeout))
+    options: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
+    return uvicorn.Config(
+        make_app(registry),
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        timeout_keep_alive=int(settings.keep_alive),
+        timeout_graceful_shutdown=_LAST_ANSWERS,
+        **options,
+    )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket that has its address, and does not listen before the models are there.
+
+    Raises:
+        PocketBertError: the address cannot be had.
+    """
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise PocketBertError(f"{host}:{port}: cannot be listened on: {error.strerror}; name another --port") from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

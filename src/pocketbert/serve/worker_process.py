@@ -1,0 +1,97 @@
+"""What runs in a process of its own: an engine, and batches through it. Its only duty is to answer or to die."""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketbert.engines.base import Engine, Logits
+from pocketbert.engines.choice import Opened, open_directory
+from pocketbert.errors import PocketBertError
+from pocketbert.inference.reading import Window
+from pocketbert.inference.running import run_batch
+from pocketbert.serve.frames import Head, pack, read_message
+
+
+class Channel:
+    """The worker's end of the connection to the server; several threads may send.
+
+    Args:
+        connection: to the server.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._stream = connection.makefile("rb")
+        self._connection = connection
+        self._sending = threading.Lock()
+
+    def send(self, head: Head, payload: bytes = b"") -> None:
+        """Send a message; without a server there is nothing left to do."""
+        with self._sending:
+            try:
+                self._connection.sendall(pack(head, payload))
+            except OSError:
+                os._exit(0)
+
+    def receive(self) -> Head | None:
+        """The next message; None when the server has gone."""
+        message = read_message(self._stream.read)
+        return message[0] if message else None
+
+
+def work(channel: Channel, engine: Engine, streams: int) -> None:
+    """Run batches until the server closes the connection."""
+    with ThreadPoolExecutor(streams, thread_name_prefix="pocketbert-engine") as threads:
+        while (head := channel.receive()) is not None:
+            threads.submit(_run, channel, engine, head)
+        os._exit(0)  # an engine that hangs would keep the process
+
+
+def _run(channel: Channel, engine: Engine, head: Head) -> None:
+    windows = [Window(*each) for each in head["windows"]]
+    try:
+        logits = run_batch(engine, windows)
+    except Exception as error:  # whatever an engine raises is the server's to deal with
+        channel.send({"batch": head["batch"], "failed": f"{type(error).__name__}: {error}"})
+        return
+    channel.send(*_answer(head["batch"], logits))
+
+
+def _answer(number: int, logits: Sequence[Logits]) -> tuple[Head, bytes]:
+    """Of texts one array (windows, labels); of tokens one (all tokens, labels), with the count of each window."""
+    tokens = logits[0].ndim == 2
+    found = np.concatenate(logits) if tokens else np.stack(logits)
+    counts = [len(each) for each in logits] if tokens else None
+    return {"batch": number, "shape": found.shape, "counts": counts}, found.astype(np.float32, copy=False).tobytes()
+
+
+def describe(opened: Opened) -> dict[str, Any]:
+    """What the server needs to know of an engine that is ready."""
+    engine = opened.engine
+    return {"path": opened.path, "engine": engine.name, "description": engine.description.model_dump()}
+
+
+def main() -> None:
+    """Open the engine that the arguments tell, say so, and work."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the server ends it, when all is answered
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    options = json.loads(sys.argv[2])
+    try:
+        opened = open_directory(Path(options.pop("folder")), **options)
+    except PocketBertError as error:
+        channel.send({"refused": str(error)})
+        return
+    channel.send({"ready": describe(opened)})
+    work(channel, opened.engine, options["streams"])
+
+
+if __name__ == "__main__":
+    main()
