@@ -3,8 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
+from pocketbert.serve.processes import BatchFailed, WorkerLost
 from pocketbert.serve.waiting import Job
-from pocketbert.serve.worker import BatchFailed, WorkerLost
 
 Fault = BatchFailed | WorkerLost
 

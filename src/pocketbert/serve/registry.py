@@ -11,9 +11,10 @@ from pocketbert.manifest import NAME
 from pocketbert.serve.logs import log
 from pocketbert.serve.metrics import Metrics, ModelMetrics
 from pocketbert.serve.problems import Problem, failed
+from pocketbert.serve.processes import COMMAND
 from pocketbert.serve.served import ServedModel, Task
 from pocketbert.serve.settings import Settings
-from pocketbert.serve.worker import COMMAND, Worker
+from pocketbert.serve.worker import Worker
 
 Stamp = tuple[int, int, int]
 

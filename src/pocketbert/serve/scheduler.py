@@ -5,7 +5,8 @@ of like length. The queue is bounded by tokens and by time; who would wait too l
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,8 +16,8 @@ from pocketbert.inference.reading import Window
 from pocketbert.serve.faults import Suspects
 from pocketbert.serve.metrics import ModelMetrics
 from pocketbert.serve.problems import Problem, failed, overloaded, too_much, unhealthy
+from pocketbert.serve.processes import BatchFailed, WorkerLost
 from pocketbert.serve.waiting import Job, Waiting
-from pocketbert.serve.worker import BatchFailed, WorkerLost
 
 _NEWEST = 0.2
 """Weight of the newest batch in the measured speed."""
@@ -53,7 +54,7 @@ class Ask:
 
     Attributes:
         answer: of all of them.
-        arrived: when, by the clock of the loop.
+        arrived: when, by the clock.
         logits: those that are there.
         jobs: one for each window.
         left: windows without logits.
@@ -91,10 +92,19 @@ class Scheduler:
         bounds: of the queue.
         max_length: tokens of the longest window.
         metrics: that count what happens.
+        clock: in seconds; that of some loops counts whole milliseconds.
     """
 
-    def __init__(self, worker: Runs, bounds: Bounds, max_length: int, metrics: ModelMetrics) -> None:
+    def __init__(
+        self,
+        worker: Runs,
+        bounds: Bounds,
+        max_length: int,
+        metrics: ModelMetrics,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._worker, self._bounds, self._max_length, self._metrics = worker, bounds, max_length, metrics
+        self._clock = clock
         self._waiting, self._suspects = Waiting(), Suspects()
         self._asks: set[Ask] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,13 +120,12 @@ class Scheduler:
         Raises:
             Problem: they would wait or have waited too long, the model failed at them, or there is no worker.
         """
-        loop = asyncio.get_running_loop()
-        ask = self._accept(windows, loop.time())
-        late = loop.call_later(self._bounds.seconds, self._expire, ask)
+        ask = self._accept(windows)
+        late = asyncio.get_running_loop().call_later(self._bounds.seconds, self._expire, ask)
         try:
             self.advance()
             await ask.answer
-            ended = loop.time()
+            ended = self._clock()
             begun = ended if ask.begun is None else ask.begun
             return Ran([each for each in ask.logits if each is not None], begun - ask.arrived, ended - begun)
         finally:
@@ -149,7 +158,7 @@ class Scheduler:
                 self._settle(ask, unhealthy("the model cannot be loaded at present"))
         self.advance()
 
-    def _accept(self, windows: Sequence[Window], now: float) -> Ask:
+    def _accept(self, windows: Sequence[Window]) -> Ask:
         self.check_room()
         sizes = [bucket(len(window.ids), self._max_length) for window in windows]
         total, room = sum(sizes), self._bounds.queue_tokens
@@ -158,7 +167,8 @@ class Scheduler:
         if self._waiting.tokens + total > room:
             self._metrics.reject("queue")
             raise overloaded("the model is overloaded: its queue is full", self._expected_wait())
-        ask = Ask(asyncio.get_running_loop().create_future(), now, [None] * len(windows), left=len(windows))
+        answer = asyncio.get_running_loop().create_future()
+        ask = Ask(answer, self._clock(), [None] * len(windows), left=len(windows))
         for place, (window, tokens) in enumerate(zip(windows, sizes, strict=True)):
             self._numbers += 1
             ask.jobs.append(Job(ask, place, window, tokens, self._numbers))
@@ -182,7 +192,7 @@ class Scheduler:
         return (batch, False) if batch else None
 
     def _start(self, jobs: list[Job], alone: bool) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         for job in jobs:
             if job.ask.begun is None:
                 job.ask.begun = now
@@ -199,7 +209,7 @@ class Scheduler:
                 self._settle(cause.ask, failed(f"the model failed at this input: {_reason(fault)}"))
         else:
             self.last_failed = False
-            self._learn(jobs, asyncio.get_running_loop().time() - started)
+            self._learn(jobs, self._clock() - started)
             for job, values in zip(jobs, logits, strict=True):
                 self._deliver(job, values)
         finally:

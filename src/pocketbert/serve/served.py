@@ -24,9 +24,10 @@ from pocketbert.inference.zero_shot import ZeroShotPipeline
 from pocketbert.serve.account import Account
 from pocketbert.serve.metrics import ModelMetrics
 from pocketbert.serve.problems import Problem, too_much
+from pocketbert.serve.processes import BatchFailed, Ready, WorkerLost
 from pocketbert.serve.scheduler import Bounds, Scheduler
 from pocketbert.serve.settings import Settings
-from pocketbert.serve.worker import BatchFailed, Ready, Worker, WorkerLost
+from pocketbert.serve.worker import Worker
 
 Task = Literal[
     "classification",

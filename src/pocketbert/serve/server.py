@@ -16,10 +16,10 @@ from pocketbert.errors import PocketBertError
 from pocketbert.serve.app import make_app
 from pocketbert.serve.logs import log, set_up_logs
 from pocketbert.serve.metrics import Metrics
+from pocketbert.serve.processes import COMMAND
 from pocketbert.serve.protocol import GuardedProtocol
 from pocketbert.serve.registry import Registry
 from pocketbert.serve.settings import Settings
-from pocketbert.serve.worker import COMMAND
 
 _LAST_ANSWERS = 30
 """Seconds for what was accepted to be answered, after the last connection was."""

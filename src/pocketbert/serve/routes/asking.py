@@ -7,9 +7,9 @@ import orjson
 from fastapi import Request, Response
 
 from pocketbert.serve.account import Account
+from pocketbert.serve.answers import ErrorResponse, OpenAIError
 from pocketbert.serve.problems import too_much
 from pocketbert.serve.registry import Registry
-from pocketbert.serve.schemas import ErrorResponse, OpenAIError
 from pocketbert.serve.served import ServedModel, Task
 from pocketbert.serve.strict_json import ACCOUNT
 

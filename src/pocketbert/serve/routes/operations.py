@@ -9,10 +9,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from tokenizers import Encoding
 
 from pocketbert.inference.masks import MaskPipeline
+from pocketbert.serve.answers import ErrorResponse, Info, ModelCard, OpenAIModels, SimpleToken
 from pocketbert.serve.problems import unhealthy
 from pocketbert.serve.registry import Registry
 from pocketbert.serve.routes.asking import REFUSALS, Asking, as_list, responses
-from pocketbert.serve.schemas import ErrorResponse, Info, ModelCard, OpenAIModels, SimpleToken, TokenizeRequest
+from pocketbert.serve.schemas import TokenizeRequest
 from pocketbert.serve.served import BROWSER, ServedModel
 from pocketbert.serve.strict_json import StrictRoute
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from pocketbert.errors import PocketBertError
 from pocketbert.inference.results import Answered, Classified, Filled, Tagged
+from pocketbert.serve.answers import Filling, FoundAnswer, FoundEntity, Prediction, Sorted
 from pocketbert.serve.problems import not_valid
 from pocketbert.serve.routes.asking import Asking, alike, as_list, responses
 from pocketbert.serve.schemas import (
@@ -13,13 +14,8 @@ from pocketbert.serve.schemas import (
     AnswerRequest,
     AnyAnswerRequest,
     AnyZeroShotRequest,
-    Filling,
     FillMaskRequest,
-    FoundAnswer,
-    FoundEntity,
-    Prediction,
     Question,
-    Sorted,
     TokensRequest,
     ZeroShotRequest,
 )

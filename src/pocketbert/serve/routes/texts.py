@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from pocketbert.inference.texts import pool_windows, rank, sigmoid, softmax
+from pocketbert.serve.answers import Prediction, Rank
 from pocketbert.serve.routes.asking import Asking, responses
-from pocketbert.serve.schemas import Prediction, PredictParameters, PredictRequest, Rank, RerankRequest
+from pocketbert.serve.schemas import PredictParameters, PredictRequest, RerankRequest
 from pocketbert.serve.served import ServedModel
 from pocketbert.serve.strict_json import StrictRoute
 

@@ -7,15 +7,9 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
+from pocketbert.serve.answers import OpenAIError, OpenAIResponse
 from pocketbert.serve.routes.asking import Asking, as_list, responses
-from pocketbert.serve.schemas import (
-    Cut,
-    EmbedRequest,
-    OpenAIError,
-    OpenAIRequest,
-    OpenAIResponse,
-    SimilarityRequest,
-)
+from pocketbert.serve.schemas import Cut, EmbedRequest, OpenAIRequest, SimilarityRequest
 from pocketbert.serve.served import ServedModel
 from pocketbert.serve.strict_json import StrictRoute
 
