@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from loops import run_jumping
-from pocketbert.serve.problems import Problem
 from workers import HANGS, KILLS, RAISES, RESTART, TIMEOUT, FakeWorker, make_scheduler, window
+
+from pocketbert.serve.problems import Problem
 
 
 async def ask(scheduler, windows):

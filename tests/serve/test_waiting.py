@@ -2,9 +2,9 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from workers import window
 
 from pocketbert.serve.waiting import SPREAD, Job, Waiting
-from workers import window
 
 
 def waiting_of(lengths):

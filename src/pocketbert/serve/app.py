@@ -77,6 +77,7 @@ def _routes(registry: Registry) -> FastAPI:
     app.add_exception_handler(Problem, _tell(lambda error: error))
     app.add_exception_handler(RequestValidationError, _tell(_mistakes))
     app.add_exception_handler(HTTPException, _tell(_of_status))
+    app.add_exception_handler(Exception, _tell(lambda _: Problem(500, "Backend", "unexpected error")))
     _add_pages(app, registry)
     return app
 

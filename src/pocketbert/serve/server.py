@@ -31,12 +31,18 @@ class Server(uvicorn.Server):
     Args:
         config: of uvicorn.
         registry: its models.
+        announce: called when it listens.
     """
 
-    def __init__(self, config: uvicorn.Config, registry: Registry) -> None:
+    def __init__(self, config: uvicorn.Config, registry: Registry, announce: Callable[[], None]) -> None:
         super().__init__(config)
-        self._registry = registry
+        self._registry, self._announce = registry, announce
         self._end = float("inf")
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and tell; see uvicorn."""
+        await super().startup(sockets)
+        self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
         """SIGTERM: tell that no more should come, answer what comes all the same for a while, then end; Ctrl-C: end."""
@@ -66,7 +72,7 @@ def serve(
     Args:
         folders: of the models, by name.
         settings: how.
-        announce: called with the address and the models, when they are ready.
+        announce: called with the address and the models, when they can be asked.
         command: that starts a worker.
 
     Raises:
@@ -77,17 +83,15 @@ def serve(
     registry = Registry(folders, settings, Metrics(), command)
     config = _configure(settings, registry)
     with listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(Server(config, registry), registry, listener, announce))
+        server = Server(config, registry, lambda: announce(_url(listener), registry))
+        runner.run(_serve(server, registry, listener))
 
 
-async def _serve(
-    server: Server, registry: Registry, listener: socket.socket, announce: Callable[[str, Registry], None]
-) -> None:
+async def _serve(server: Server, registry: Registry, listener: socket.socket) -> None:
     await registry.open()
     loop = asyncio.get_running_loop()
     watching = {loop.create_task(_watch(registry))}
     loop.add_signal_handler(signal.SIGHUP, lambda: watching.add(loop.create_task(registry.reload(always=True))))
-    announce(_url(listener), registry)
     await server.serve(sockets=[listener])
     for task in watching:
         task.cancel()

@@ -49,7 +49,8 @@ async def predict(body: PredictRequest, request: Request) -> Response:
     labels = model.description.labels or [f"LABEL_{number}" for number in range(rows.shape[1])]
     ranked = [rank(labels, row, parameters.top_k) for row in _activate(rows, function)]
     answers = [[{"score": each.score, "label": each.label} for each in scores] for scores in ranked]
-    return asking.respond(answers if batch else answers[0])
+    # Hugging Face's clients, which send parameters, expect a list of lists for one text too.
+    return asking.respond(answers if batch or body.parameters is not None else answers[0])
 
 
 @router.post("/rerank", responses=responses(list[Rank]))
