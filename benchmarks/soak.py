@@ -3,8 +3,8 @@
     python benchmarks/soak.py MODEL --minutes 30
 
 MODEL is a directory that `pocketbert export` made, of any task. Texts of one to some hundred words come at random
-times, whether the last was answered or not; among them are requests that are cancelled, invalid, too large or refused. The
-headline is the slope of the memory of the server and its worker together, in MB an hour; its interval should hold 0.
+times, whether the last was answered or not; among them are requests that are cancelled, invalid, too large or refused.
+The headline is the slope of the memory of server and worker together, in MB an hour; its interval should hold 0.
 """
 
 import asyncio
