@@ -1,7 +1,10 @@
 """Options, keys and names of models."""
 
+from typing import get_args
+
 import pytest
 
+from pocketbert.engines.choice import ENGINES
 from pocketbert.errors import PocketBertError
 from pocketbert.serve.settings import KEYS, Settings, parse_models
 
@@ -11,6 +14,11 @@ def test_keys_come_from_flags_and_environment(monkeypatch):
     assert Settings(api_key=["one"]).keys == [b"one", b"two", b"three"]
     monkeypatch.delenv(KEYS)
     assert Settings().keys == []
+
+
+def test_engines_are_those_that_there_are():
+    # Named anew, for the command line shows its flags where no engine is installed.
+    assert get_args(Settings.model_fields["engine"].annotation) == ("auto", *ENGINES)
 
 
 @pytest.mark.parametrize(("threads", "streams"), [(1, 1), (2, 2), (3, 2), (4, 2), (8, 4), (64, 32)])

@@ -6,11 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from pocketbert.engines.choice import EngineName
-from pocketbert.engines.description import Precision
 from pocketbert.errors import PocketBertError
 from pocketbert.machine import granted_cores
-from pocketbert.recipe import Section
+from pocketbert.recipe import Precision, Section
 from pocketbert.recipe.sections import Seconds
 
 KEYS = "POCKETBERT_API_KEYS"
@@ -22,7 +20,9 @@ class Settings(Section):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all, as in a container")
     port: int = Field(8080, ge=0, lt=65536, description="to listen on; 0 takes a free one")
-    engine: Literal["auto"] | EngineName = Field("auto", description="auto: the fastest here that answers right")
+    engine: Literal["auto", "openvino", "onnxruntime"] = Field(
+        "auto", description="auto: the fastest here that answers right"
+    )
     precision: Precision | None = Field(None, description="of the file; the fastest when absent")
     threads: int | None = Field(None, gt=0, description="of each model's engine; all granted cores when absent")
     streams: int | None = Field(
