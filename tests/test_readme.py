@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from pocketbert import pipeline, predict
 from pocketbert.cli import app
 from pocketbert.export import verification
+from pocketbert.serve import server
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,7 +21,7 @@ VERBS = (
     "run", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify",
     "bench", "evaluate", "compare",
 )  # fmt: skip
-RUNNING = ("predict",)
+RUNNING = ("predict", "serve")
 """Verbs that the command line takes from rooms of their own, for pipeline needs torch."""
 FOLDERS = ("benchmarks", "docs", "recipes", "src", "tests")
 
@@ -67,6 +68,7 @@ def no_work(monkeypatch):
     for name in VERBS:
         monkeypatch.setattr(pipeline, name, accept(name))
     monkeypatch.setattr(predict, "predict", accept("predict", predict))
+    monkeypatch.setattr(server, "serve", accept("serve", server))
     # The command line takes it from its own file, for pipeline needs torch.
     monkeypatch.setattr(verification, "verify", accept("verify"))
     monkeypatch.chdir(ROOT)

@@ -25,7 +25,7 @@ from pocketbert.recipe import (
     TrimStage,
     load_recipe,
 )
-from pocketbert.serve.settings import Settings, parse_models
+from pocketbert.serve.settings import Settings
 from pocketbert.terminal import (
     Html,
     Json,
@@ -388,7 +388,7 @@ def serve(
             )
         out.print(f"listening on {url}", highlight=False)
 
-    server.serve(parse_models(models), sections["server"], announce)
+    server.serve(models, sections["server"], announce)
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ Takes a JSON object with folders, settings and the command of the worker; prints
 
 import json
 import sys
-from pathlib import Path
 
 from pocketbert.errors import PocketBertError
 from pocketbert.serve.server import serve
@@ -19,8 +18,8 @@ def tell(url: str) -> None:
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    folders = {name: Path(folder) for name, folder in given["folders"].items()}
+    models = [f"{name}={folder}" for name, folder in given["folders"].items()]
     try:
-        serve(folders, Settings(**given["settings"]), lambda url, _: tell(url), given["command"])
+        serve(models, Settings(**given["settings"]), lambda url, _: tell(url), given["command"])
     except PocketBertError as error:
         sys.exit(str(error))

@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ from pocketbert.serve.metrics import Metrics
 from pocketbert.serve.processes import COMMAND
 from pocketbert.serve.protocol import GuardedProtocol
 from pocketbert.serve.registry import Registry
-from pocketbert.serve.settings import Settings
+from pocketbert.serve.settings import Settings, parse_models
 
 _LAST_ANSWERS = 30
 """Seconds for what was accepted to be answered, after the last connection was."""
@@ -62,7 +61,7 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    folders: dict[str, Path],
+    models: list[str],
     settings: Settings,
     announce: Callable[[str, Registry], None],
     command: Sequence[str] = COMMAND,
@@ -70,7 +69,7 @@ def serve(
     """Serve models until a signal ends it.
 
     Args:
-        folders: of the models, by name.
+        models: their directories, each as ``DIR`` or ``NAME=DIR``.
         settings: how.
         announce: called with the address and the models, when they can be asked.
         command: that starts a worker.
@@ -78,6 +77,7 @@ def serve(
     Raises:
         PocketBertError: the address cannot be had, or a model cannot be loaded.
     """
+    folders = parse_models(models)
     set_up_logs()
     listener = _bind(settings.host, settings.port)
     registry = Registry(folders, settings, Metrics(), command)
