@@ -153,6 +153,16 @@ def test_a_worker_that_dies_once_costs_nobody_an_answer():
     assert run_jumping(main()) == [[n] for n in range(40)]
 
 
+def test_who_ran_beside_a_text_that_kills_is_answered():
+    async def main():
+        scheduler = make_scheduler(FakeWorker(streams=3, seconds=0.01), batch=8)
+        asks = (ask(scheduler, [window(n, poison=KILLS if n == 1 else None)]) for n in range(6))
+        return await asyncio.gather(*asks, return_exceptions=True)
+
+    found = run_jumping(main())
+    assert isinstance(found.pop(1), Problem) and found == [[0], [2], [3], [4], [5]]
+
+
 def test_nobody_waits_for_a_worker_that_does_not_come():
     async def main():
         worker = FakeWorker(ready=False)

@@ -195,3 +195,19 @@ def test_a_browser_export_is_served_where_no_keys_are_asked_for(folder):
         (card,) = httpx.get(running.url + "/models", headers={"authorization": "Bearer secret"}).json()
         assert card["browser"] is None
         assert httpx.get(running.url + "/models/model/browser/").status_code == 404
+
+
+def test_a_worker_that_would_load_another_model_is_no_replacement(folder):
+    with serving({"model": folder}) as running:
+        exchange(folder, exported("multi_label"))
+        (worker,) = psutil.Process(running.process.pid).children()
+        worker.kill()
+        end = time.monotonic() + 20
+        while (answer := post(running, "/predict", {"inputs": TEXT})).status_code != 503:
+            assert answer.status_code == 200 and time.monotonic() < end  # until the loss is noticed
+        assert answer.json()["error_type"] == "Unhealthy" and "retry-after" in answer.headers
+        assert httpx.get(running.url + "/ready").status_code == 503
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for("reloaded")
+        assert len(post(running, "/predict", {"inputs": TEXT}).json()) == 3
+        assert httpx.get(running.url + "/ready").status_code == 200
