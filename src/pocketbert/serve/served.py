@@ -23,7 +23,7 @@ from pocketbert.inference.reading import Read, Window
 from pocketbert.inference.zero_shot import ZeroShotPipeline
 from pocketbert.serve.account import Account
 from pocketbert.serve.metrics import ModelMetrics
-from pocketbert.serve.problems import Problem, too_much
+from pocketbert.serve.problems import Problem, overloaded, too_much
 from pocketbert.serve.processes import BatchFailed, Ready, WorkerLost
 from pocketbert.serve.scheduler import Bounds, Scheduler
 from pocketbert.serve.settings import Settings
@@ -96,7 +96,8 @@ class ServedModel:
         self.name, self.folder, self.worker, self.said = name, folder, worker, said
         self.description = said.description
         self._threads, self._metrics = threads, metrics
-        bounds = Bounds(settings.batch_tokens, settings.max_queue_tokens, settings.deadline / 1000)
+        self._patience = settings.deadline / 1000
+        bounds = Bounds(settings.batch_tokens, settings.max_queue_tokens, self._patience)
         self.scheduler = Scheduler(worker, bounds, self.description.max_length, metrics)
         engine = Elsewhere(said.engine, self.description)
         task: Task = self.description.task  # type: ignore[assignment]
@@ -145,8 +146,9 @@ class ServedModel:
         """
         self.scheduler.check_room()
         started = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        reads = await loop.run_in_executor(self._threads, _read, pipeline, inputs, options)
+        reads = await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._read, pipeline, inputs, options, started + self._patience
+        )
         account.tokenise = time.perf_counter() - started
         account.truncated = [number for number, read in enumerate(reads) if read.truncated]
         if account.truncated and not cut:
@@ -187,21 +189,24 @@ class ServedModel:
         await self._unused.wait()
         await self.worker.close()
 
+    def _read(self, pipeline: Pipeline[Any, Any], inputs: Sequence[Any], options: Options, latest: float) -> list[Read]:
+        """Read inputs, unless so many others were before that it is too late; runs in a thread."""
+        if time.perf_counter() > latest:
+            self._metrics.reject("late")
+            raise overloaded("the server is overloaded: the request waited too long", 1.0)
+        try:
+            for given in inputs:
+                pipeline.check(given)
+            return pipeline.read(inputs, options)
+        except DataError as error:
+            raise Problem(422, "Tokenizer", str(error)) from None
+
     def _worker_changed(self) -> None:
         self._metrics.ready(self.worker.ready)
         for _ in range(self.worker.restarts - self._restarts):
             self._metrics.restart()
         self._restarts = self.worker.restarts
         self.scheduler.worker_changed()
-
-
-def _read(pipeline: Pipeline[Any, Any], inputs: Sequence[Any], options: Options) -> list[Read]:
-    try:
-        for given in inputs:
-            pipeline.check(given)
-        return pipeline.read(inputs, options)
-    except DataError as error:
-        raise Problem(422, "Tokenizer", str(error)) from None
 
 
 def _zero_shot(folder: Path, path: str, engine: Elsewhere) -> dict[Task, Pipeline[Any, Any]]:
