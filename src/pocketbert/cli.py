@@ -41,7 +41,7 @@ from pocketbert.terminal import (
     write,
 )
 
-WITHOUT_TRAINING = ("serve",)
+WITHOUT_TRAINING = ("predict", "serve")
 """Verbs that need nothing of the extra `train`, and import nothing of it where it is installed."""
 
 SERVE = ("fastapi", "orjson", "prometheus_client", "uvicorn")

@@ -7,6 +7,7 @@ from serving import entailing, post
 
 import pocketbert
 from exported import exported
+from pocketbert.serve.app import PAGE
 
 TEXT, LONG = "the cat saw the dog near a lovely horse", "the cat saw the dog near a horse " * 20
 
@@ -241,3 +242,16 @@ def test_info_and_models_tell_what_is_served(server):
     page = httpx.get(server.url + "/")
     assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
     assert httpx.get(server.url + "/predict").status_code == 405 and httpx.get(server.url + "/no").status_code == 404
+
+
+def test_the_page_and_all_its_files_are_served(server):
+    kinds = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
+    files = sorted(PAGE.iterdir())
+    assert len(files) > 5
+    for file in files:
+        answer = httpx.get(f"{server.url}/{file.name}")
+        assert answer.status_code == 200 and answer.content == file.read_bytes()
+        assert answer.headers["content-type"].startswith(kinds[file.suffix])
+    assert httpx.get(server.url + "/").content == (PAGE / "index.html").read_bytes()
+    for outside in ("/..%2fapp.py", "/../app.py", "/page/../../app.py", "/%2e%2e/app.py"):
+        assert httpx.get(server.url + outside).status_code == 404
