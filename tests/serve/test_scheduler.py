@@ -102,6 +102,19 @@ def test_who_would_wait_too_long_is_told_at_once():
     assert run_jumping(main()) == (0, 429, {"retry-after": "1"})
 
 
+def test_one_slow_moment_is_forgotten():
+    async def main():
+        worker = FakeWorker(seconds=1.0)
+        scheduler = make_scheduler(worker, seconds=1.0)
+        await ask(scheduler, [window(0, 64)])  # a token a second: nothing could wait for such a model
+        worker.seconds = 0.001
+        for number in range(20):
+            await ask(scheduler, [window(number, 8)])
+        return await asyncio.gather(*(ask(scheduler, [window(number, 8)]) for number in range(8)))
+
+    assert run_jumping(main()) == [[number] for number in range(8)]
+
+
 def test_who_has_waited_too_long_is_never_computed():
     async def main():
         worker = FakeWorker(seconds=1.0)
@@ -161,6 +174,20 @@ def test_who_ran_beside_a_text_that_kills_is_answered():
 
     found = run_jumping(main())
     assert isinstance(found.pop(1), Problem) and found == [[0], [2], [3], [4], [5]]
+
+
+def test_nothing_runs_beside_a_suspect():
+    async def main():
+        worker = FakeWorker(streams=2, seconds=0.01)
+        scheduler = make_scheduler(worker, batch=8)
+        killer = asyncio.create_task(ask(scheduler, [window(1, poison=KILLS)]))
+        beside = asyncio.create_task(ask(scheduler, [window(2)]))
+        await asyncio.sleep(RESTART)  # both are suspects now
+        other = asyncio.create_task(ask(scheduler, [window(3, poison=KILLS)]))
+        return await asyncio.gather(killer, beside, other, return_exceptions=True)
+
+    first, beside, other = run_jumping(main())
+    assert isinstance(first, Problem) and isinstance(other, Problem) and beside == [2]
 
 
 def test_nobody_waits_for_a_worker_that_does_not_come():

@@ -109,6 +109,7 @@ class Scheduler:
         self._asks: set[Ask] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running_tokens = 0
+        self._alone = False
         self._numbers = 0
         self._speed: float | None = None
         self.last_failed = False
@@ -184,6 +185,8 @@ class Scheduler:
 
     def _next(self) -> tuple[list[Job], bool] | None:
         """The next batch, and whether it has to run alone."""
+        if self._alone:
+            return None
         if retry := self._suspects.take(len(self._tasks)):
             return retry.jobs, retry.alone
         if self._suspects:
@@ -199,6 +202,7 @@ class Scheduler:
         task = asyncio.create_task(self._run(jobs, alone, now))
         self._tasks.add(task)
         self._running_tokens += _padded(jobs)
+        self._alone = alone
 
     async def _run(self, jobs: list[Job], alone: bool, started: float) -> None:
         try:
@@ -214,17 +218,24 @@ class Scheduler:
                 self._deliver(job, values)
         finally:
             self._running_tokens -= _padded(jobs)
+            if alone:
+                self._alone = False
             self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
             self.advance()
 
     def _learn(self, jobs: list[Job], seconds: float) -> None:
-        """Learn the speed from batches that are full enough to tell it."""
+        """Learn the speed from batches that are full enough to tell it, and from others that are faster all the same.
+
+        Small ones alone would seem slow. But after one bad moment there might never be a full one again, for all that
+        would fill it were refused.
+        """
         tokens = _padded(jobs)
         self._metrics.batch(len(jobs), tokens, seconds)
-        if 2 * tokens < self._bounds.batch_tokens or seconds <= 0:
-            return
-        now = len(self._tasks) * tokens / seconds
-        self._speed = now if self._speed is None else (1 - _NEWEST) * self._speed + _NEWEST * now
+        now = len(self._tasks) * tokens / max(seconds, 1e-6)
+        if self._speed is None:
+            self._speed = now if 2 * tokens >= self._bounds.batch_tokens else None
+        elif 2 * tokens >= self._bounds.batch_tokens or now > self._speed:
+            self._speed += _NEWEST * (now - self._speed)
 
     def _deliver(self, job: Job, values: Logits) -> None:
         ask = job.ask
