@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workers import window
 
-from pocketbert.serve.waiting import SPREAD, Job, Waiting
+from pocketbert.serve.waiting import SPREAD, Job, Waiting, whole_size
 
 
 def waiting_of(lengths):
@@ -32,6 +32,13 @@ def test_one_that_is_longer_than_a_batch_goes_alone():
     assert [job.number for job in waiting.take(64)] == [0]
 
 
+def test_batches_have_few_sizes():
+    sizes = [whole_size(count) for count in range(1, 17)]
+    assert sizes == [1, 2, 3, 4, 4, 6, 6, 8, 8, 8, 8, 12, 12, 12, 12, 16]
+    waiting, _ = waiting_of([16] * 5)
+    assert [len(waiting.take(1024)), len(waiting.take(1024))] == [4, 1]
+
+
 def test_what_is_taken_out_is_not_taken():
     waiting, jobs = waiting_of([16, 16, 16])
     waiting.remove(jobs[0])
@@ -46,6 +53,7 @@ def test_every_job_is_taken_once_and_the_oldest_always_next(lengths, budget):
     while batch := waiting.take(budget):
         longest = max(job.tokens for job in batch)
         assert batch[0].number == min(left)
+        assert len(batch) == whole_size(len(batch))
         assert len(batch) == 1 or len(batch) * longest <= budget
         assert all(job.tokens >= SPREAD * longest for job in batch)
         left -= {job.number for job in batch}

@@ -67,12 +67,23 @@ class Waiting:
         if not heads:
             return []
         longest = heads[min(heads)]
-        most = max(1, budget // longest)
         lengths = sorted((length for length in heads.values() if SPREAD * longest <= length <= longest), reverse=True)
+        there = sum(len(self._lengths[length]) for length in lengths)
+        size = whole_size(min(there, max(1, budget // longest)))
         batch: list[Job] = []
         for length in lengths:
             jobs = self._lengths[length]
-            while jobs and len(batch) < most:
+            while jobs and len(batch) < size:
                 batch.append(jobs.popitem(last=False)[1])
         self.tokens -= sum(job.tokens for job in batch)
         return batch
+
+
+def whole_size(count: int) -> int:
+    """The largest of 1, 2, 3, 4, 6, 8, 12, 16, 24, … that is not above ``count``, which is at least 1.
+
+    OpenVINO prepares itself for each shape that it meets, which takes time and memory that it never gives back. The few
+    windows that are left go with the next batch.
+    """
+    power = 1 << (count.bit_length() - 1)
+    return power + power // 2 if count >= power + power // 2 else power
