@@ -189,8 +189,7 @@ def report(
             "process": name,
             "mb_an_hour": change,
             "half_interval": half,
-            "first": series[name][0],
-            "last": series[name][-1],
+            "mb": series[name],
         }
         for name, (change, half) in slopes.items()
     ]
