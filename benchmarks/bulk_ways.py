@@ -16,13 +16,13 @@ Run = Callable[[Sequence[str]], Any]
 
 NEIGHBOURS: dict[str, tuple[str, float]] = {
     "sentence-transformers OpenVINO int8": ("sorted", 1.0),
-    "sentence-transformers OpenVINO": ("sorted", 0.25),
-    "sentence-transformers torch bf16": ("sorted", 0.1),
-    "fastembed int8": ("first come", 0.1),
-    "CTranslate2 int8": ("sorted", 0.25),
-    "ONNX Runtime int8": ("first come", 0.1),
-    "transformers pipeline bf16": ("first come", 0.05),
-    "transformers pipeline BERT-base fp32": ("BERT-base", 0.01),
+    "sentence-transformers OpenVINO": ("sorted", 0.1),
+    "sentence-transformers torch bf16": ("sorted", 0.05),
+    "fastembed int8": ("first come", 0.02),
+    "CTranslate2 int8": ("sorted", 0.05),
+    "ONNX Runtime int8": ("first come", 0.02),
+    "transformers pipeline bf16": ("first come", 0.02),
+    "transformers pipeline BERT-base fp32": ("BERT-base", 0.005),
 }
 """By name: how it makes batches (or which model it is), and the share of the texts that it is timed on."""
 

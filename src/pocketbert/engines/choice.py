@@ -9,6 +9,7 @@ processors.
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +18,24 @@ from typing import Literal
 import numpy as np
 from pydantic import ValidationError
 
-from pocketbert.engines.base import Engine
+from pocketbert.engines.base import Engine, Inputs
 from pocketbert.engines.calibration import calibration_key, recall, remember
 from pocketbert.engines.description import Description, Precision
 from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
-from pocketbert.engines.parity import answer_alone, differences, limit_of
+from pocketbert.engines.parity import differences, golden_features, limit_of
 from pocketbert.errors import ModelError
 from pocketbert.machine import granted_cores, multiplies_bf16
 from pocketbert.manifest import NAME, ExportedFile, read_manifest
 from pocketbert.recipe import Limits
+from pocketbert.tasks.base import Feature, collate
 
 SPOT_CHECKS = 8
 """Golden texts that are run at each load: a moment's work."""
-ROUNDS = 5
+ROUNDS = 3
 """In which engines are timed on them, in turn."""
+_BATCH_TOKENS, _BATCHES = 1024, 3
+"""Tokens of the batches that are timed where several run at once, full ones, and how many: they take long enough."""
 
 EngineName = Literal["openvino", "onnxruntime"]
 ENGINES: tuple[EngineName, ...] = ("openvino", "onnxruntime")
@@ -123,7 +127,7 @@ def choose(
                 refused.append(str(error))
         if right:
             found = list(right.values())
-            return found[_fastest([engine for _, engine in found], sample)]
+            return found[_fastest([engine for _, engine in found], sample, streams)]
     raise ModelError(f"{folder}: no file answers right on this machine\n  " + "\n  ".join(refused))
 
 
@@ -179,20 +183,35 @@ def _open_right(folder: Path, exported: ExportedFile, golden: Golden, threads: i
     return engine
 
 
-def _fastest(engines: Sequence[Engine], golden: Golden) -> int:
-    """Which engine answers soonest, texts alone, in turn: the mean over texts counts short and long ones alike.
+def _fastest(engines: Sequence[Engine], golden: Golden, streams: int) -> int:
+    """Which engine answers soonest, in turn: texts alone, or full batches where several run at once.
 
-    They have answered these texts before, so that nothing is left to warm up. Each text counts with its best time, for
-    whatever else the machine does can only add to it.
+    Which is the faster differs between the two. The mean over texts counts short and long ones alike. Each counts with
+    its best time, for whatever else the machine does can only add to it.
     """
     if len(engines) == 1:
         return 0
-    rounds = [[_seconds(engine, golden) for engine in engines] for _ in range(ROUNDS)]
-    return int(np.log(np.min(rounds, axis=0)).mean(axis=1).argmin())
+    batches = _full_batches(golden) if streams > 1 else [_repeat(each, 1) for each in golden_features(golden)]
+    with ThreadPoolExecutor(streams) as threads:
+        rounds = [[_seconds(engine, batches, threads, streams) for engine in engines] for _ in range(1 + ROUNDS)]
+    return int(np.log(np.min(rounds[1:], axis=0)).mean(axis=1).argmin())  # the first round warms up
 
 
-def _seconds(engine: Engine, golden: Golden) -> list[float]:
-    """Of each text."""
+def _full_batches(golden: Golden) -> list[Inputs]:
+    """A short, a middling and a long text, each as many times as fill a batch."""
+    features = sorted(golden_features(golden), key=lambda feature: len(feature["input_ids"]))
+    chosen = features[:: max(1, (len(features) - 1) // (_BATCHES - 1))][:_BATCHES]
+    return [_repeat(feature, max(1, _BATCH_TOKENS // len(feature["input_ids"]))) for feature in chosen]
+
+
+def _repeat(feature: Feature, copies: int) -> Inputs:
+    return collate([feature] * copies, 0)  # nothing is padded
+
+
+def _seconds(engine: Engine, batches: Sequence[Inputs], threads: Executor, streams: int) -> list[float]:
+    """Of each batch, run by all streams at once."""
     ends = [time.perf_counter()]
-    ends.extend(time.perf_counter() for _ in answer_alone(engine, golden))
+    for batch in batches:
+        list(threads.map(engine.run, [batch] * streams))
+        ends.append(time.perf_counter())
     return np.diff(ends).tolist()

@@ -90,7 +90,7 @@ def measure_parity(engine: Engine, golden: Golden) -> Parity:
         difference=float(moved.max()),
         answers=sum(answers for _, answers in pairs),
         flips=sum(flips for flips, _ in pairs),
-        batch_mates=_batch_mates(engine, _features(golden), alone),
+        batch_mates=_batch_mates(engine, golden_features(golden), alone),
         worst=[_worst(golden.texts[row], float(moved[row]), pairs[row][0] > 0) for row in order],
     )
 
@@ -126,7 +126,7 @@ def differences(engine: Engine, golden: Golden) -> tuple[float, float]:
 def answer_alone(engine: Engine, golden: Golden) -> Iterator[Logits]:
     """Answer the golden texts, each alone, as :func:`~pocketbert.engines.golden.condense` leaves the answers."""
     said = engine.description
-    for each in _features(golden):
+    for each in golden_features(golden):
         yield _cut(engine.run(collate([each], said.pad_token_id))[0], each, said.task)
 
 
@@ -154,7 +154,8 @@ def _inputs(golden: Golden) -> Iterator[tuple[list[int], list[int]]]:
         yield rows[0].tolist(), rows[1].tolist()
 
 
-def _features(golden: Golden) -> list[Feature]:
+def golden_features(golden: Golden) -> list[Feature]:
+    """The golden texts as model inputs."""
     return [
         {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": types} for ids, types in _inputs(golden)
     ]
