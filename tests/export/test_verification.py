@@ -154,7 +154,7 @@ def test_a_file_that_fails_when_it_runs_is_passed_over_at_load(folder):
     halve_table(folder)
     for name in (OPENVINO["fp32"], OPENVINO["bf16"]):
         (folder / name).unlink()
-    assert open_directory(folder).description.precision == "fp16"
+    assert open_directory(folder).engine.description.precision == "fp16"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class Settings(Section):
     streams: int | None = Field(
         None, gt=0, description="batches of a model that run at once and share its threads; one for two when absent"
     )
-    batch_tokens: int = Field(1024, gt=0, description="of a batch, padding included")
+    batch_tokens: int = Field(512, gt=0, description="of a batch, padding included")
     max_queue_tokens: int = Field(131_072, gt=0, description="that may wait for one model; more is refused (429)")
     deadline: int = Field(1000, gt=0, description="milliseconds that a request may wait for its model (429)")
     batch_timeout: Seconds = Field(20.0, description="after which a model that does not answer is replaced")
@@ -56,8 +56,8 @@ class Settings(Section):
 
     @property
     def granted_streams(self) -> int:
-        """Of each model: one for two threads, and one for each of two."""
-        return self.streams or max(min(self.granted_threads, 2), self.granted_threads // 2)
+        """Of each model: one for two threads, so that a long text does not take twice as long."""
+        return self.streams or max(1, self.granted_threads // 2)
 
     @property
     def keys(self) -> list[bytes]:
