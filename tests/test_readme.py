@@ -10,6 +10,8 @@ from unittest.mock import create_autospec
 import pytest
 from typer.testing import CliRunner
 
+import pocketbert
+from exported import exported
 from pocketbert import pipeline, predict
 from pocketbert.cli import app
 from pocketbert.export import verification
