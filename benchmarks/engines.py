@@ -37,6 +37,7 @@ from pocketbert.models.answering import Answering
 from pocketbert.models.describing import as_engine
 from pocketbert.shrink.int8_onnx import write_int8_onnx
 from pocketbert.shrink.int8_openvino import write_int8_openvino
+from random_student import disturb
 
 Shape = tuple[int, int]
 """Texts of a call, and tokens of each."""
@@ -166,7 +167,7 @@ def make_ways(folder: Path, sizes: dict[str, int], threads: int, shapes: list[Sh
     """Every way to run one student of these sizes."""
     torch.manual_seed(0)
     model = DistilBertForSequenceClassification(DistilBertConfig(**sizes, num_labels=2)).eval()
-    _disturb(model)
+    disturb(model)
     files = write_files(model, folder)
     weights = sum(weight.numel() for weight in model.parameters())
     ways = {
@@ -183,14 +184,6 @@ def make_ways(folder: Path, sizes: dict[str, int], threads: int, shapes: list[Sh
         ways[label] = _best_by_hand(files[OURS], threads, shapes, seconds, fixed)
         ways[label].bytes = ways[OURS].bytes
     return ways
-
-
-def _disturb(model: DistilBertForSequenceClassification) -> None:
-    """Give biases and layer normalisations values of their own: those of a fresh model are 0 and 1, and left out."""
-    with torch.no_grad():
-        for weights in model.parameters():
-            if weights.ndim == 1:
-                weights.add_(0.1 * torch.randn_like(weights))
 
 
 def write_files(model: DistilBertForSequenceClassification, folder: Path) -> dict[str, Path]:

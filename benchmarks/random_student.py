@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import BertConfig, BertModel, BertTokenizer, DistilBertConfig, DistilBertModel, PreTrainedModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    BertTokenizer,
+    DistilBertConfig,
+    DistilBertModel,
+    DistilBertTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from common import PUBLIC_DATA
 from pocketbert import pipeline
@@ -38,7 +47,7 @@ def disturb(model: torch.nn.Module) -> None:
 def make_bert_base(folder: Path, short: bool) -> Path:
     """What most people run: BERT-base, as a model directory."""
     sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2} if short else {}
-    tokenizer = _tokenizer()
+    tokenizer = _tokenizer(BertTokenizer)
     _save(BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)), tokenizer, folder)
     return folder
 
@@ -57,7 +66,7 @@ def make_student(folder: Path, texts: Sequence[str], short: bool) -> Path:
     if (folder / "pocket" / "manifest.json").is_file():
         return folder / "pocket"
     sizes = {"n_layers": 2, "dim": 64, "n_heads": 2, "hidden_dim": 256} if short else {}
-    tokenizer = _tokenizer()
+    tokenizer = _tokenizer(DistilBertTokenizer)
     model = DistilBertModel(DistilBertConfig(vocab_size=len(tokenizer), **sizes))
     _save(model, tokenizer, folder / "model")
     description = Description(task="embedding", max_length=MAX_LENGTH, pooling="mean")
@@ -78,15 +87,15 @@ def make_student(folder: Path, texts: Sequence[str], short: bool) -> Path:
     return folder / "pocket"
 
 
-def _tokenizer() -> BertTokenizer:
+def _tokenizer(kind: type[PreTrainedTokenizerBase]) -> PreTrainedTokenizerBase:
     if not VOCABULARY.is_file():
         raise PocketBertError(f"{VOCABULARY}: not there; the public data beside the project is needed")
     pieces = VOCABULARY.read_text(encoding="utf-8").splitlines()
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    return BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=MAX_LENGTH)
+    return kind(vocab=vocabulary, do_lower_case=True, model_max_length=MAX_LENGTH)
 
 
-def _save(model: PreTrainedModel, tokenizer: BertTokenizer, folder: Path) -> None:
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     torch.manual_seed(0)
     disturb(model.eval())
     model.save_pretrained(folder)

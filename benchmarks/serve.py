@@ -35,6 +35,8 @@ LIMIT = 100.0
 STEPS = 5
 """Halvings of the interval that the rate lies in."""
 FIRST_RATE = 8.0
+PATIENCE = 120.0
+"""Seconds for a server to start."""
 
 
 @dataclass
@@ -162,8 +164,9 @@ def _body(path: str, text: str) -> dict[str, Any]:
 
 
 def _answers(server: Server) -> bool:
-    """Whether it answers within a minute or two; some texts of all lengths warm it up."""
-    for _ in range(60):
+    """Whether it answers within two minutes; some texts of all lengths warm it up."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         if server.process.poll() is not None:
             return False
         if load(server.port, server.requests[:5], 2.0, 2.0).answered:

@@ -4,14 +4,13 @@ python serve_ways.py NAME STUDENT TEXTS THREADS PORT
 """
 
 import os
+import runpy
 import sys
 from pathlib import Path
-from typing import Any
 
 NEIGHBOURS = {
     "FastAPI + transformers": "/embed",
     "LitServe, OpenVINO int8": "/predict",
-    "infinity, ONNX int8": "/embeddings",
     "infinity, torch": "/embeddings",
 }
 """By name the route that is asked."""
@@ -46,54 +45,30 @@ def plain(model: Path, threads: int, port: int) -> None:
     uvicorn.run(app, port=port, log_level="warning")
 
 
-def litserve(model: Path, threads: int, port: int) -> None:
-    """LitServe with batches, around the fastest of the neighbours' models."""
-    import litserve
-
-    from bulk_ways import sorted_int8
-
-    class Api(litserve.LitAPI):
-        def setup(self, _: str) -> None:
-            self.run = sorted_int8(model, threads)
-
-        def decode_request(self, request: dict[str, Any]) -> str:
-            return str(request["inputs"])
-
-        def predict(self, texts: list[str]) -> Any:
-            return self.run(texts)
-
-        def encode_response(self, output: Any) -> dict[str, Any]:
-            return {"vector": output.tolist()}
-
-    api = Api(max_batch_size=16, batch_timeout=0.005)
-    litserve.LitServer(api, accelerator="cpu", workers_per_device=1).run(
-        port=port, log_level="warning", num_api_servers=1
-    )
+def litserve() -> None:
+    """LitServe, from a file of its own."""
+    runpy.run_path(str(Path(__file__).with_name("litserve_way.py")), run_name="__main__")
 
 
-def infinity(model: Path, port: int, engine: str) -> None:
-    """Infinity with one of its engines."""
+def infinity(model: Path, port: int) -> None:
+    """Infinity with torch; its other engine takes no file that was not made by its own library."""
     from infinity_emb.cli import cli
 
-    folder = str(model if engine == "optimum" else model.parent / "model")
-    sys.argv = ["infinity_emb", "v2", "--model-id", folder, "--engine", engine, "--port", str(port), "--device", "cpu"]
-    sys.argv += ["--served-model-name", "student", "--no-model-warmup", "--no-bettertransformer"]
+    sys.argv = ["infinity_emb", "v2", "--model-id", str(model.parent / "model"), "--engine", "torch"]
+    sys.argv += ["--port", str(port), "--device", "cpu", "--served-model-name", "student", "--no-bettertransformer"]
     cli()
 
 
 def main(name: str, model: str, _: str, threads: str, port: str) -> None:
     """Serve until the process is ended."""
-    os.environ |= {
-        "OMP_NUM_THREADS": threads,
-        "HF_HUB_OFFLINE": "1",
-        "DO_NOT_TRACK": "1",
-        "INFINITY_ANONYMOUS_USAGE_STATS": "0",
-    }
-    folder, count, where = Path(model), int(threads), int(port)
-    if name.startswith("infinity"):
-        infinity(folder, where, "torch" if "torch" in name else "optimum")
+    quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
+    os.environ |= {"OMP_NUM_THREADS": threads, **quiet}
+    if name == "FastAPI + transformers":
+        plain(Path(model), int(threads), int(port))
+    elif name == "infinity, torch":
+        infinity(Path(model), int(port))
     else:
-        {"FastAPI + transformers": plain, "LitServe, OpenVINO int8": litserve}[name](folder, count, where)
+        litserve()
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 from transformers import TrainerCallback
 
+from pocketbert.bars import make_bar
 from pocketbert.files import write_atomically
 
 LINE_SECONDS = 30.0
@@ -76,15 +77,7 @@ class ProgressLine(TrainerCallback):  # type: ignore[misc]
         self._clock = clock
         self._console = console
         self._title = title
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[detail]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-            transient=True,
-        )
+        self._bar = make_bar(console)
         self._task: TaskID | None = None
         self._tokens = 0
         self._since = time.monotonic()

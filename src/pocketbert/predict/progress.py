@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pocketbert.bars import make_bar
 
 LINE_SECONDS = 30.0
 """Between two lines where no terminal can redraw one."""
@@ -24,15 +25,7 @@ class Meter:
         self._console, self._total = console, total
         self._done, self._before = done, done
         self._start = self._line = time.monotonic()
-        self._bar = Progress(
-            TextColumn("predict"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[detail]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-            transient=True,
-        )
+        self._bar = make_bar(console)
         self._task = self._bar.add_task("predict", total=total, completed=done, detail="")
 
     @contextmanager
