@@ -162,3 +162,23 @@ def test_streams_run_at_once_and_answer_the_same(folder, path):
     with ThreadPoolExecutor(4) as threads:
         at_once = list(threads.map(several.run, batches))
     np.testing.assert_allclose(at_once, alone, atol=1e-6)
+
+
+def test_a_file_is_chosen_for_single_texts_or_for_full_batches(folder, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
+    slow_with = {"openvino": lambda rows: rows == 1, "onnxruntime": lambda rows: rows > 1}
+
+    def open_unevenly(path, *how):
+        engine = open_file(path, *how)
+        run = engine.run
+
+        def run_unevenly(inputs):
+            time.sleep(0.1 * slow_with[engine.name](len(inputs["input_ids"])))
+            return run(inputs)
+
+        engine.run = run_unevenly
+        return engine
+
+    monkeypatch.setattr(choice, "open_file", open_unevenly)
+    assert open_directory(folder, threads=2, streams=1).path == ONNX["fp32"]
+    assert open_directory(folder, threads=2, streams=2).path == OPENVINO["fp32"]

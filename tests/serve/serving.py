@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from exported import QUIET, exported, make_model
+from exported import HEADS, QUIET, exported, make_model
 from pocketbert.export.exporting import export
 from pocketbert.recipe import ExportStage, Limits
 from pocketbert.serve.processes import COMMAND
@@ -90,15 +90,7 @@ def serving(
         process.stdout.close()
 
 
-TASKS = (
-    "classification",
-    "multi_label",
-    "regression",
-    "token_classification",
-    "question_answering",
-    "masked_lm",
-    "embedding",
-)
+TASKS = tuple(HEADS)
 
 
 def every_task() -> dict[str, Path]:
