@@ -1,6 +1,5 @@
 """Killed at any moment and run again: the same bytes, each row once, in order."""
 
-import fcntl
 import random
 import signal
 import subprocess
@@ -9,6 +8,7 @@ import time
 
 import pytest
 from dying import Death, killed_after
+from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runs import failed, rows, run, snapshot, texts, write_rows
@@ -158,8 +158,7 @@ def test_two_runs_at_once_do_not_meet(tmp_path):
     work = tmp_path / ".out.csv.parts"
     work.mkdir()
     (work / ".other.tmp").write_text("what the other run is writing")
-    with (work / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(work / "lock"):
         with pytest.raises(PocketBertError, match="another run writes it just now"):
             run(tmp_path / "in.csv", tmp_path / "out.csv")
         assert (work / ".other.tmp").exists()

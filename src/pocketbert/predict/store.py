@@ -1,7 +1,6 @@
 """Where parts and output lie: each file is whole or not there, and a rename, or a put, is what makes it be there."""
 
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
@@ -10,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
+
+from filelock import FileLock, Timeout
 
 from pocketbert.errors import PocketBertError
 from pocketbert.predict.plan import NAME as PLAN
@@ -159,16 +160,7 @@ class LocalStore:
         Raises:
             PocketBertError: another run writes the same output.
         """
-        with _explained(self.output):
-            self.work.mkdir(parents=True, exist_ok=True)
-        with (self.work / _LOCK).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise PocketBertError(f"{self.output}: another run writes it just now; wait for its end") from None
-            except OSError as error:  # some network disks know no locks
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
-                    raise
+        with self._held():
             for path in self.work.glob(".*.tmp"):  # what a killed run left half-written
                 path.unlink(missing_ok=True)
             try:
@@ -176,6 +168,26 @@ class LocalStore:
             finally:
                 if PLAN not in self.names():
                     self.clear()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The work folder, made where it is missing, and its lock."""
+        lock = FileLock(self.work / _LOCK)
+        with _explained(self.output):
+            self.work.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise PocketBertError(f"{self.output}: another run writes it just now; wait for its end") from None
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # some network disks know no locks
+                    raise
+        try:
+            yield
+        finally:
+            lock.release()
+            with suppress(OSError):
+                self.work.rmdir()  # Windows removes no file that is open, as that of the lock was until now
 
     def _beside(self, ending: str) -> Path:
         return self.output.with_name(self.output.name + ending)
@@ -227,10 +239,11 @@ class RemoteStore:
 
     def publish(self, ending: str, write: Callable[[BinaryIO], object]) -> None:
         """See :class:`Store`: put together on this machine, then put there whole."""
-        with _explained(self._output), tempfile.NamedTemporaryFile() as file:
-            write(file)  # type: ignore[arg-type]
-            file.flush()
-            self._system.put_file(file.name, self._output + ending)
+        with _explained(self._output), tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / _WHOLE
+            with path.open("wb") as file:
+                write(file)
+            self._system.put_file(str(path), self._output + ending)
 
     def publish_folder(self, names: Sequence[str]) -> None:
         """See :class:`Store`; the manifest, which comes last, tells that all are there."""
@@ -265,8 +278,10 @@ class RemoteStore:
 
 
 def _keep_names(folder: Path) -> None:
-    """Let a rename survive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
+    """Let a rename survive a loss of power; Windows opens no folders."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:
