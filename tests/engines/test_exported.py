@@ -1,9 +1,11 @@
 """Which file is run by what, and what is said of files that no engine runs."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from exported import exported
 from pocketbert.engines.exported import files_of, is_exported, model_folder, open_file
 from pocketbert.errors import ModelError
 
@@ -64,6 +66,17 @@ def test_a_damaged_file_is_refused(tmp_path, name, library):
     (tmp_path / "m.bin").write_bytes(b"")
     with pytest.raises(ModelError, match=rf"{name}: {library} cannot load it: .*; export it again"):
         open_file(tmp_path / name)
+
+
+def test_a_lack_of_memory_is_no_fault_of_a_file(monkeypatch):
+    engine = open_file(exported("classification") / "onnx" / "model.onnx")
+
+    def run(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(engine, "_session", SimpleNamespace(run=run))
+    with pytest.raises(MemoryError):
+        engine.run({})
 
 
 def test_a_file_belongs_to_the_folder_above_its_own(tmp_path):

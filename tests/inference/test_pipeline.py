@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pocketbert.errors import DataError, ModelError
 from pocketbert.inference import pipeline as module
+from pocketbert.inference.faults import Unanswered
 
 WORDS = ["the", "cat", "saw", "a", "bright", "house", "near", "cold", "park"]
 TEXTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=70).map(" ".join), max_size=12)
@@ -109,3 +110,27 @@ def test_several_threads_may_call_at_once(pipeline, task):
                 np.testing.assert_allclose(answer.vector, expected.vector, atol=1e-6)
             else:
                 assert str(answer)[:40] == str(expected)[:40]
+
+
+def test_an_attempt_goes_on_where_a_stream_ends(pipeline, monkeypatch):
+    opened = pipeline("classification")
+    run, word = opened.engine.run, opened.reader.tokenizer.token_to_id("owl")
+
+    def failing(inputs):
+        if (inputs["input_ids"] == word).any():
+            raise RuntimeError("too wise")
+        return run(inputs)
+
+    blocks = [["the cat", "an owl", "a house", "an owl"], ["a park", "the owl"], ["the owl"]]
+    alone = opened(["the cat", "a house", "a park"])
+    monkeypatch.setattr(opened.engine, "run", failing)
+    found = [answer for answers in opened.attempt(blocks) for answer in answers]
+    assert [each.reason for each in found if isinstance(each, Unanswered)] == [
+        "onnxruntime: RuntimeError: too wise"
+    ] * 4
+    answers = [each for each in found if not isinstance(each, Unanswered)]
+    assert [each.label for each in answers] == [each.label for each in alone]
+    assert [each.score for each in answers] == pytest.approx([each.score for each in alone], abs=1e-5)
+    for ask in (lambda: list(opened.stream(blocks)), lambda: opened(blocks[0]), lambda: opened("an owl")):
+        with pytest.raises(ModelError, match="too wise"):
+            ask()

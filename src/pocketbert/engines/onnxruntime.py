@@ -56,6 +56,8 @@ class OnnxRuntimeEngine:
         feed = {name: array for name, array in inputs.items() if name in self.inputs}
         try:
             found = self._session.run(self._outputs, feed)
+        except MemoryError:
+            raise
         except Exception as error:  # the library's exceptions share no base but this
             raise ModelError(
                 f"{self._path}: ONNX Runtime cannot run it: {_first_line(error)}; export it again"

@@ -10,9 +10,10 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from pocketbert.engines.base import Engine, Logits
 from pocketbert.errors import DataError, PocketBertError
+from pocketbert.inference.faults import Unanswered, run_apart
 from pocketbert.inference.reading import Kind, Read, Reader, TooLong
 from pocketbert.inference.results import Result
-from pocketbert.inference.running import Runner, Running, run_batch
+from pocketbert.inference.running import Run, Runner, Running, run_batch
 
 BLOCK = 4096
 """Texts that are read and sorted together: enough for batches of like lengths, few enough for little memory."""
@@ -160,27 +161,39 @@ class Pipeline(ABC, Generic[Input, Answer]):
         """
         return self._stream(blocks, self.options.changed(**options))
 
-    def _stream(self, blocks: Iterable[Sequence[Input]], options: Options) -> Iterator[list[Answer]]:
+    def attempt(self, blocks: Iterable[Sequence[Input]], **options: Any) -> Iterator[list[Answer | Unanswered]]:
+        """As :meth:`stream`, but for inputs at which the engine fails: they alone get no answer.
+
+        Args:
+            blocks: of inputs.
+            options: as of a call.
+
+        Raises:
+            ModelError: the engine is broken; see :func:`~pocketbert.inference.faults.run_apart`.
+        """
+        return self._stream(blocks, self.options.changed(**options), run_apart)
+
+    def _stream(self, blocks: Iterable[Sequence[Input]], options: Options, run: Run = run_batch) -> Iterator[list[Any]]:
         source = iter(blocks)
         waiting: deque[_Block] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="pocketbert-reader") as reader:
-            ahead = reader.submit(self._begin, source, options)
+            ahead = reader.submit(self._begin, source, options, run)
             while (block := ahead.result()) is not None:
-                ahead = reader.submit(self._begin, source, options)
+                ahead = reader.submit(self._begin, source, options, run)
                 waiting.append(block)
                 if len(waiting) > 1:
                     yield self._finish(waiting.popleft(), options)
             while waiting:
                 yield self._finish(waiting.popleft(), options)
 
-    def _begin(self, source: Iterator[Sequence[Input]], options: Options) -> _Block | None:
+    def _begin(self, source: Iterator[Sequence[Input]], options: Options, run: Run) -> _Block | None:
         """Fetch, read and start the next block; None after the last."""
         inputs = next(source, None)
         if inputs is None:
             return None
         numbers, distinct = self._distinct(inputs)
         reads = self.read(distinct, options)
-        return _Block(numbers, distinct, reads, self._runner.start([w for read in reads for w in read.windows]))
+        return _Block(numbers, distinct, reads, self._runner.start([w for read in reads for w in read.windows], run))
 
     def _distinct(self, inputs: Sequence[Input]) -> tuple[list[int], list[Input]]:
         """Which of the distinct inputs each one is, and these."""
@@ -197,10 +210,16 @@ class Pipeline(ABC, Generic[Input, Answer]):
             numbers.append(places[key])
         return numbers, distinct
 
-    def _finish(self, block: _Block, options: Options) -> list[Answer]:
-        logits = block.running.logits()
-        answers = self.answer(block.inputs, block.reads, logits, options) if block.inputs else []
-        return [answers[number] for number in block.numbers]
+    def _finish(self, block: _Block, options: Options) -> list[Answer | Unanswered]:
+        remaining = iter(block.running.logits())
+        logits = [[next(remaining) for _ in read.windows] for read in block.reads]
+        faults = [next((each for each in windows if isinstance(each, Unanswered)), None) for windows in logits]
+        sound = [row for row, fault in enumerate(faults) if fault is None]
+        inputs, reads = [block.inputs[row] for row in sound], [block.reads[row] for row in sound]
+        known = [values for row in sound for values in logits[row]]
+        answers = iter(self.answer(inputs, reads, known, options) if sound else [])
+        distinct = [fault or next(answers) for fault in faults]
+        return [distinct[number] for number in block.numbers]
 
     def close(self) -> None:
         """End the threads of the engine."""

@@ -1,14 +1,15 @@
 """Windows through an engine: in batches of like lengths, several at once, each text's logits back in its place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketbert.engines.base import Engine, Logits
 from pocketbert.engines.batching import batches_by_length, bucket
-from pocketbert.errors import ModelError
+from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.inference.reading import Window
 
 BATCH_TOKENS = 1024
@@ -41,9 +42,15 @@ def run_batch(engine: Engine, windows: Sequence[Window]) -> list[Logits]:
     Tokens are those of the window, without padding, or those that it wants.
 
     Raises:
-        ModelError: the file cannot be run, or a logit is not a finite number.
+        ModelError: the engine fails, or a logit is not a finite number.
+        DataError: a window is longer than the engine takes.
     """
-    logits = engine.run(collate_windows(windows, engine))
+    try:
+        logits = engine.run(collate_windows(windows, engine))
+    except (PocketBertError, MemoryError, OSError):
+        raise
+    except Exception as error:  # libraries raise what they like
+        raise ModelError(f"{engine.name}: {type(error).__name__}: {error}") from error
     if not np.isfinite(logits).all():
         raise ModelError(
             f"{engine.name}: answered with what is not a finite number; check the model: pocketbert verify"
@@ -58,6 +65,10 @@ def _kept(logits: Logits, window: Window) -> Logits:
     return logits[: len(window.ids)] if window.wanted is None else logits[window.wanted]
 
 
+Run = Callable[[Engine, Sequence[Window]], Sequence[Any]]
+"""Runs a batch: logits of each window, or what stands in their place."""
+
+
 class Runner:
     """An engine and the threads that call it.
 
@@ -70,10 +81,15 @@ class Runner:
         self.engine = engine
         self._threads = ThreadPoolExecutor(streams, thread_name_prefix="pocketbert-engine")
 
-    def start(self, windows: Sequence[Window]) -> "Running":
-        """Begin to run windows; what was begun before is run before."""
+    def start(self, windows: Sequence[Window], run: Run = run_batch) -> "Running":
+        """Begin to run windows; what was begun before is run before.
+
+        Args:
+            windows: of any lengths.
+            run: runs a batch of them.
+        """
         batches = plan_batches(windows, self.engine.description.max_length)
-        futures = [self._threads.submit(run_batch, self.engine, [windows[row] for row in batch]) for batch in batches]
+        futures = [self._threads.submit(run, self.engine, [windows[row] for row in batch]) for batch in batches]
         return Running(batches, futures, len(windows))
 
     def close(self) -> None:
@@ -86,24 +102,24 @@ class Running:
 
     Args:
         batches: numbers of the windows of each.
-        futures: the logits of each.
+        futures: what came of each.
         count: of windows.
     """
 
-    def __init__(self, batches: list[list[int]], futures: list["Future[list[Logits]]"], count: int) -> None:
+    def __init__(self, batches: list[list[int]], futures: list["Future[Sequence[Any]]"], count: int) -> None:
         self._batches, self._futures, self._count = batches, futures, count
 
-    def logits(self) -> list[Logits]:
+    def logits(self) -> list[Any]:
         """Of every window, in order; waits for them.
 
         Raises:
-            ModelError: as :func:`run_batch`.
+            PocketBertError: as what runs a batch.
         """
-        found: list[Logits | None] = [None] * self._count
+        found: list[Any] = [None] * self._count
         for row, values in self._finished():
             found[row] = values
-        return [values for values in found if values is not None]
+        return found
 
-    def _finished(self) -> Iterator[tuple[int, Logits]]:
+    def _finished(self) -> Iterator[tuple[int, Any]]:
         for batch, future in zip(self._batches, self._futures, strict=True):
             yield from zip(batch, future.result(), strict=True)

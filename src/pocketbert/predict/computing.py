@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketbert.errors import DataError, PocketBertError
+from pocketbert.inference.faults import Unanswered
 from pocketbert.inference.pipeline import Pipeline
 from pocketbert.predict.blocks import Block, Failure, Misfit
 from pocketbert.predict.columns import make_input
@@ -79,7 +80,7 @@ class Computer:
     def _attempt(self, todo: Sequence[Part]) -> Generator[tuple[_Prepared, list[Any]], None, None]:
         """Parts with their answers, up to one with a row that cannot be read: from there on such are looked for."""
         waiting: deque[_Prepared] = deque()
-        stream: Any = self._pipeline.stream(self._inputs(todo, waiting), **self._asked)
+        stream: Any = self._pipeline.attempt(self._inputs(todo, waiting), **self._asked)
         with closing(stream):
             while True:
                 try:
@@ -148,13 +149,26 @@ class Computer:
 
     def _commit(self, prepared: _Prepared, answers: Sequence[Any]) -> None:
         """Write a part: first its failed rows, for once the part is there it is done."""
-        plan, part = self._plan, prepared.part
-        content, wrong = self._format.encode(prepared.rows, answers)
-        late = [misfit.of(prepared.block, prepared.places[number]) for number, misfit in wrong.items()]
-        failures = sorted([*prepared.block.failures, *prepared.failures, *late], key=lambda each: each.row)
+        plan, part, block = self._plan, prepared.part, prepared.block
+        wrong = _unanswered(prepared.places, answers)
+        places = [place for place in prepared.places if place not in wrong]
+        rows = self._format.render(block, places)[0] if wrong else prepared.rows
+        content, unfit = self._format.encode(rows, [each for each in answers if not isinstance(each, Unanswered)])
+        wrong |= {places[number]: misfit for number, misfit in unfit.items()}
+        late = [misfit.of(block, place) for place, misfit in wrong.items()]
+        failures = sorted([*block.failures, *prepared.failures, *late], key=lambda each: each.row)
         if failures:
             self._store.commit(plan.failed_name(part.number), b"".join(each.line() for each in failures))
         self._store.commit(plan.part_name(part.number), content)
+
+
+def _unanswered(places: Sequence[int], answers: Sequence[Any]) -> dict[int, Misfit]:
+    """By place of a row at which the model failed what it said."""
+    return {
+        place: Misfit(None, f"the model failed: {answer.reason}")
+        for place, answer in zip(places, answers, strict=True)
+        if isinstance(answer, Unanswered)
+    }
 
 
 def asked_of(pipeline: Pipeline[Any, Any], options: PredictOptions) -> dict[str, Any]:

@@ -61,7 +61,8 @@ class _Run:
     def __init__(
         self, model: Path, inputs: Sequence[str | Path], output: str, options: PredictOptions, console: Console
     ) -> None:
-        self.model, self.inputs, self.output, self.options, self.console = model, inputs, output, options, console
+        self.inputs, self.output, self.options, self.console = inputs, output, options, console
+        self.model = model.absolute()  # as workers know it, for what it says of a row that fails
         self.store: Store = open_store(output)
         self.start = time.monotonic()
 
@@ -136,7 +137,7 @@ class _Run:
                 f"{self.output}: was begun otherwise: {changed}. Put it back to go on, name another output, or remove "
                 f"{work} to begin anew"
             )
-        here = plan.model_copy(update={"sources": list(sources), "model": str(self.model.absolute())})
+        here = plan.model_copy(update={"sources": list(sources), "model": str(self.model)})
         return here, load_model(self.model, self.options, plan.chosen)
 
     def _begin(self, sources: Sequence[Source]) -> tuple[Plan, Pipeline[Any, Any]]:
