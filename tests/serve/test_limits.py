@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import httpx
+import psutil
 import pytest
 from serving import post, serving
 
@@ -120,6 +121,57 @@ def test_slow_clients_are_cut_off_while_others_are_answered():
         for asked in bodies:
             said, seconds = asked.result()
             assert said.startswith(b"HTTP/1.1 408") and b"connection: close" in said and seconds < 3
+
+
+LONG = "a " * 99_000
+"""Whose tokens take some megabytes to tell."""
+
+
+def connect_narrowly(running):
+    """A connection that holds little of an answer before it is read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    connection.settimeout(20)
+    host, port = running.url.removeprefix("http://").split(":")
+    connection.connect((host, int(port)))
+    return connection
+
+
+def ask_for_tokens(connection, text):
+    """Ask, and come back when the answer begins."""
+    body = json.dumps({"inputs": text}).encode()
+    head = f"POST /tokenize HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    connection.sendall(head.encode() + b"\r\n\r\n" + body)
+    connection.recv(1, socket.MSG_PEEK)
+
+
+def test_a_client_that_does_not_read_its_answers_is_cut_off():
+    with serving({"model": exported("classification")}, max_requests=1, keep_alive=1.0) as running:
+        with connect_narrowly(running) as connection:
+            ask_for_tokens(connection, LONG)
+            time.sleep(0.2)
+            ask_for_tokens(connection, "a")  # whose answer has to wait behind the first
+            time.sleep(0.2)
+            assert post(running, "/predict", {"inputs": "a"}).status_code == 429
+            end = time.monotonic() + 10
+            while post(running, "/predict", {"inputs": "a"}).status_code == 429:
+                assert time.monotonic() < end, "the place of its request is held for ever"
+                time.sleep(0.1)
+            held = psutil.Process(running.process.pid).net_connections()
+            assert connection.getsockname() not in [each.raddr for each in held]
+        assert "Traceback" not in running.log.read_text()
+
+
+def test_a_client_that_reads_slowly_gets_its_whole_answer():
+    with serving({"model": exported("classification")}, keep_alive=1.0) as running:
+        with connect_narrowly(running) as connection:
+            started, got = time.monotonic(), b""
+            ask_for_tokens(connection, LONG)
+            while not got.endswith(b"]]"):
+                got += connection.recv(1_000_000)
+                time.sleep(0.02)
+        assert time.monotonic() > started + 1.5
+        assert len(json.loads(got.partition(b"\r\n\r\n")[2])[0]) > 99_000
 
 
 def test_a_head_that_is_too_large_is_cut_off(server):

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,6 +23,9 @@ from pocketbert.serve.settings import Settings, parse_models
 
 _LAST_ANSWERS = 30
 """Seconds for what was accepted to be answered, after the last connection was."""
+
+_LONGEST = 2**31 - 1
+"""Milliseconds that the kernel can count."""
 
 
 class Server(uvicorn.Server):
@@ -79,7 +83,7 @@ def serve(
     """
     folders = parse_models(models)
     set_up_logs()
-    listener = _bind(settings.host, settings.port)
+    listener = _bind(settings)
     registry = Registry(folders, settings, Metrics(), command)
     config = _configure(settings, registry)
     with listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -121,16 +125,22 @@ def _configure(settings: Settings, registry: Registry) -> uvicorn.Config:
     )
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(settings: Settings) -> socket.socket:
     """A socket that has its address, and does not listen before the models are there.
 
     Raises:
         PocketBertError: the address cannot be had.
     """
+    host, port = settings.host, settings.port
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":
+            # uvicorn waits for ever for a client that does not take its answer. Connections inherit this limit, and
+            # only the kernel knows what a client has taken: much of an answer waits in its buffers, not here.
+            milliseconds = min(int(settings.keep_alive * 1000), _LONGEST)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         listener.bind(address)
     except OSError as error:
         raise PocketBertError(f"{host}:{port}: cannot be listened on: {error.strerror}; name another --port") from None

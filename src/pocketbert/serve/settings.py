@@ -41,7 +41,7 @@ class Settings(Section):
     )
     header_timeout: Seconds = Field(10.0, description="for the head of a request to arrive")
     receive_timeout: Seconds = Field(15.0, description="for the body of a request to arrive (408)")
-    keep_alive: Seconds = Field(75.0, description="that a connection may lie idle")
+    keep_alive: Seconds = Field(75.0, description="that a connection may lie idle, or take nothing of its answer")
     drain_seconds: float = Field(5.0, ge=0, description="after SIGTERM in which new requests are still answered")
     reload_seconds: float = Field(5.0, ge=0, description="between looks whether a model was exported anew; 0: never")
     api_key: list[str] = Field([], description=f"a request has to bring one; repeat the flag, or better set {KEYS}")
