@@ -119,6 +119,16 @@ def test_answer_gives_the_best_spans(server):
     assert (none["answer"], none["start"], none["end"]) == ("", 0, 0)
 
 
+def test_no_answer_is_one_of_the_answers_where_it_is_asked_for(server):
+    asked = {"question": "who saw it ?", "context": "the owl"}
+    expected = load("question_answering", top_k=3, no_answer=True)(tuple(asked.values()))
+    found = post(server, "/answer", {**asked, "top_k": 3, "handle_impossible_answer": True}).json()
+    assert [each["answer"] for each in found] == [*(each.text for each in expected.answers), ""]
+    assert found[-1] == {"answer": "", "start": 0, "end": 0, "score": pytest.approx(expected.no_answer, abs=1e-4)}
+    assert found[0]["score"] > found[-1]["score"] > 0
+    assert all(each["answer"] for each in post(server, "/answer", {**asked, "top_k": 3}).json())
+
+
 def test_fill_mask_gives_the_likeliest_pieces(server):
     text = "the [MASK] saw a dog"
     answer = post(server, "/fill-mask", {"inputs": text, "top_k": 3}).json()

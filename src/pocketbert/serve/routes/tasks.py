@@ -62,16 +62,19 @@ async def answer(body: AnyAnswerRequest, request: Request) -> Response:
     inputs = [(each.question, each.context) for each in questions]
     with model.used():
         reads, logits = await model.compute(model.pipeline, inputs, options, asking.account)
-    answers = [_answers(each, count) for each in model.pipeline.answer(inputs, reads, logits, options)]
+    answers = [_answers(each, count, none) for each in model.pipeline.answer(inputs, reads, logits, options)]
     return asking.respond(alike(given, [each[0] if count == 1 else each for each in answers]))
 
 
-def _answers(answered: Answered, count: int) -> list[dict[str, Any]]:
-    """Up to ``count``; one without text says that there is none."""
-    found = [
+def _answers(answered: Answered, count: int, none: bool) -> list[dict[str, Any]]:
+    """Up to ``count``, the likeliest first; one without text says that there is none."""
+    nothing = {"score": answered.no_answer, "start": 0, "end": 0, "answer": ""}
+    found: list[dict[str, Any]] = [
         {"score": each.score, "start": each.start, "end": each.end, "answer": each.text} for each in answered.answers
     ]
-    return found[:count] or [{"score": answered.no_answer, "start": 0, "end": 0, "answer": ""}]
+    if none:
+        found = sorted([*found, nothing], key=lambda each: -each["score"])
+    return found[:count] or [nothing]
 
 
 @router.post("/zero-shot", responses=responses(Sorted | list[Sorted] | list[Prediction] | list[list[Prediction]]))
