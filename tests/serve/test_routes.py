@@ -247,6 +247,7 @@ def test_info_and_models_tell_what_is_served(server):
     assert cards["masked_lm"]["mask_token"] == "[MASK]" and cards["embedding"]["mask_token"] is None
     assert all(1 <= len(card["examples"]) <= 4 and card["browser"] is None for card in cards.values())
     assert all(len(example) == 2 for example in cards["question_answering"]["examples"])
+    assert all(" " in text for card in cards.values() for example in card["examples"] for text in example)
     names = [model["id"] for model in httpx.get(server.url + "/v1/models").json()["data"]]
     assert names == list(cards)
     page = httpx.get(server.url + "/")

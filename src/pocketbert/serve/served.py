@@ -219,11 +219,12 @@ def _zero_shot(folder: Path, path: str, engine: Elsewhere) -> dict[Task, Pipelin
 
 
 def _examples(folder: Path) -> list[list[str]]:
-    """Short golden texts and pairs, to start from."""
+    """Short golden texts and pairs of more than a word, to start from."""
     found: list[list[str]] = []
     for each in Golden.read(folder / FOLDER).texts:
         text = " ".join(each.text) if isinstance(each.text, list) else each.text
         values = [text] if each.pair is None else [text, each.pair]
-        if all(map(str.strip, values)) and sum(map(len, values)) <= _LONGEST_EXAMPLE and values not in found:
+        short = sum(map(len, values)) <= _LONGEST_EXAMPLE
+        if short and all(len(value.split()) > 1 for value in values) and values not in found:
             found.append(values)
     return found[:_EXAMPLES]

@@ -69,7 +69,7 @@ export class Form {
   }
 
   addText() {
-    return this.add({ label: this.task.more.label(this.inputs.length + 1), rows: 2 });
+    return this.add({ label: this.task.more.label(this.inputs.length + 1), rows: this.inputs[0].rows });
   }
 
   offerMore() {
@@ -96,8 +96,8 @@ export class Form {
   }
 
   example(values) {
-    const words = values.join(" · ");
-    const button = element("button", { type: "button", className: "chip", title: words }, words);
+    const parts = values.flatMap((value, place) => [...(place ? [" · "] : []), element("span", {}, value)]);
+    const button = element("button", { type: "button", className: "chip", title: values.join(" · ") }, ...parts);
     button.addEventListener("click", () => (this.fill(values), this.now()));
     return button;
   }
