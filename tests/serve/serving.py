@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -101,3 +102,14 @@ def every_task() -> dict[str, Path]:
 def post(running: Running, path: str, body: Any, **options: Any) -> httpx.Response:
     """Ask a server."""
     return httpx.post(running.url + path, json=body, timeout=30, **options)
+
+
+def connect(running: Running, holding: int | None = None) -> socket.socket:
+    """A connection to a server, which holds so many bytes of answers that are not read; as the system likes if None."""
+    host, port = running.url.removeprefix("http://").split(":")
+    connection = socket.socket()
+    if holding is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, holding)
+    connection.settimeout(20)
+    connection.connect((host, int(port)))
+    return connection

@@ -9,7 +9,7 @@ from contextlib import suppress
 import httpx
 import psutil
 import pytest
-from serving import post, serving
+from serving import connect, post, serving
 
 from exported import exported
 
@@ -83,11 +83,6 @@ def test_request_ids_are_the_clients_own_where_they_are_sane(server):
     assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
 
 
-def connect(running):
-    host, port = running.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=20)
-
-
 def trickle(running, first, rest):
     """Send a byte every tenth of a second until the server answers or closes; what it said, and after how long."""
     started = time.monotonic()
@@ -127,16 +122,6 @@ LONG = "a " * 99_000
 """Whose tokens take some megabytes to tell."""
 
 
-def connect_narrowly(running):
-    """A connection that holds little of an answer before it is read."""
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-    connection.settimeout(20)
-    host, port = running.url.removeprefix("http://").split(":")
-    connection.connect((host, int(port)))
-    return connection
-
-
 def ask_for_tokens(connection, text):
     """Ask, and come back when the answer begins."""
     body = json.dumps({"inputs": text}).encode()
@@ -147,7 +132,7 @@ def ask_for_tokens(connection, text):
 
 def test_a_client_that_does_not_read_its_answers_is_cut_off():
     with serving({"model": exported("classification")}, max_requests=1, keep_alive=1.0) as running:
-        with connect_narrowly(running) as connection:
+        with connect(running, holding=65_536) as connection:
             ask_for_tokens(connection, LONG)
             time.sleep(0.2)
             ask_for_tokens(connection, "a")  # whose answer has to wait behind the first
@@ -164,7 +149,7 @@ def test_a_client_that_does_not_read_its_answers_is_cut_off():
 
 def test_a_client_that_reads_slowly_gets_its_whole_answer():
     with serving({"model": exported("classification")}, keep_alive=1.0) as running:
-        with connect_narrowly(running) as connection:
+        with connect(running, holding=65_536) as connection:
             started, got = time.monotonic(), b""
             ask_for_tokens(connection, LONG)
             while not got.endswith(b"]]"):

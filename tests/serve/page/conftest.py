@@ -1,16 +1,14 @@
 """A browser, a server with a model for each task, and a page of it; for tests of the page alone."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from fake_server import FakeServer, Model
 from playwright.sync_api import expect, sync_playwright
-from tabs import EXAMPLES, Tab, make_exported
+from serving import Running, serving
+from tabs import MODELS, MOST_CHARACTERS, PATIENCE, Tab, make_exported, opened
 
 from browsers import find_chromium
-
-PATIENCE = 15000
-"""Milliseconds: a busy machine is slow to draw."""
 
 expect.set_options(timeout=PATIENCE)
 
@@ -26,33 +24,20 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory) -> dict[str, Model]:
+def models(tmp_path_factory) -> dict[str, Path]:
     find_chromium()
-    return {
-        name: Model(make_exported(tmp_path_factory.mktemp(name), name), examples, name == "entailment")
-        for name, examples in EXAMPLES.items()
-    }
+    return {name: make_exported(tmp_path_factory.mktemp(name), name) for name in MODELS}
 
 
-@pytest.fixture(scope="module")
-def running(models) -> Iterator[FakeServer]:
-    server = FakeServer(models)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def server(running) -> FakeServer:
-    running.key = None
-    running.refusals.clear()
-    running.asked.clear()
-    return running
+@pytest.fixture(scope="session")
+def server(models) -> Iterator[Running]:
+    """A server of every task, which is not to be stopped."""
+    with serving(models, max_characters=MOST_CHARACTERS, deadline=30_000) as running:
+        yield running
 
 
 @pytest.fixture
 def tab(chromium, server) -> Iterator[Tab]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(PATIENCE)
-    yield Tab(context.new_page(), server.url)
-    context.close()
+    """A page on a desk."""
+    with opened(chromium, server.url) as tab:
+        yield tab
