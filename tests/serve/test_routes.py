@@ -174,7 +174,9 @@ def test_tokenize_tells_ids_and_places(server):
         ({"inputs": TEXT}, "/predict"),
         ({"inputs": TEXT, "model": "embedding"}, "/embed"),
         ({"inputs": TEXT, "model": "token_classification"}, "/tokens"),
-        ({"inputs": {"question": "the", "context": TEXT}, "model": "question_answering"}, "/answer"),
+        ({"inputs": {"question": "the", "context": TEXT}}, "/answer"),
+        ({"inputs": [{"question": "the", "context": TEXT}], "model": "question_answering"}, "/answer"),
+        ({"question": "the", "context": TEXT, "top_k": 2}, "/answer"),
         ({"inputs": "the [MASK]", "model": "masked_lm"}, "/fill-mask"),
         ({"inputs": {"source_sentence": TEXT, "sentences": ["a"]}}, "/similarity"),
         ({"query": TEXT, "texts": ["a", "b"]}, "/rerank"),
@@ -182,7 +184,8 @@ def test_tokenize_tells_ids_and_places(server):
     ],
 )
 def test_the_root_answers_as_the_route_that_is_meant(server, body, path):
-    assert post(server, "/", body).json() == post(server, path, body).json()
+    answer = post(server, "/", body)
+    assert answer.status_code == 200 and answer.json() == post(server, path, body).json()
 
 
 def test_texts_that_are_too_long_are_cut_and_told_or_refused(server):

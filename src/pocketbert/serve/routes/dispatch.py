@@ -61,6 +61,8 @@ def _by_fields(body: dict[str, Any]) -> Route | None:
         return RerankRequest, rerank
     if isinstance(inputs, dict) and "source_sentence" in inputs:
         return SimilarityRequest, similarity
+    if "question" in body or (isinstance(inputs, dict) and "question" in inputs):
+        return AnyAnswerRequest, answer
     if "candidate_labels" in body or (isinstance(parameters, dict) and "candidate_labels" in parameters):
         return AnyZeroShotRequest, zero_shot
     return None
