@@ -60,6 +60,7 @@ def open_directory(
     threads: int | None = None,
     streams: int = 1,
     *,
+    full: bool = False,
     engine: EngineName | None = None,
     precision: Precision | None = None,
 ) -> Opened:
@@ -69,6 +70,7 @@ def open_directory(
         folder: a directory that ``export`` made.
         threads: of all calls together; all cores that the process was granted when absent.
         streams: calls that run at once and share the threads.
+        full: whether it is to be the fastest with full batches, as under load; with texts alone when not.
         engine: the only one in question; any when absent.
         precision: the only one in question; any when absent.
 
@@ -84,13 +86,14 @@ def open_directory(
         there = ", ".join(each.path for each in manifest.exports)
         raise ModelError(f"{folder}: has no file of {precision or 'any precision'} for {engine or 'a server'}: {there}")
     golden = Golden.read(folder / FOLDER)
-    options = {"threads": threads or granted_cores(), "streams": streams, "engine": engine, "precision": precision}
+    cores = threads or granted_cores()
+    options = {"threads": cores, "streams": streams, "full": full, "engine": engine, "precision": precision}
     key = calibration_key(folder, options)
     known = next((each for each in exports if each.path == recall(folder, key)), None)
     if known:
         with suppress(ModelError):  # then the choice is made anew, and tells what is wrong with each
             return Opened(known.path, _open_right(folder, known, _sample(golden), threads, streams))
-    chosen, opened = choose(folder, exports, golden, threads, streams)
+    chosen, opened = choose(folder, exports, golden, threads, streams, full)
     remember(folder, key, chosen.path)
     return Opened(chosen.path, opened)
 
@@ -101,7 +104,12 @@ def _asked_for(folder: Path, exported: ExportedFile, engine: str | None, precisi
 
 
 def choose(
-    folder: Path, exports: Sequence[ExportedFile], golden: Golden, threads: int | None = None, streams: int = 1
+    folder: Path,
+    exports: Sequence[ExportedFile],
+    golden: Golden,
+    threads: int | None = None,
+    streams: int = 1,
+    full: bool = False,
 ) -> tuple[ExportedFile, Engine]:
     """The fastest of the files that answer right, of the precision that this processor should be fastest with.
 
@@ -111,6 +119,7 @@ def choose(
         golden: texts and answers, of which some are run.
         threads: of all calls together; all cores that the process was granted when absent.
         streams: calls that run at once and share the threads.
+        full: whether it is to be the fastest with full batches; with texts alone when not.
 
     Raises:
         ModelError: none of them can be run here and answers right; the message says what was wrong with each.
@@ -127,7 +136,7 @@ def choose(
                 refused.append(str(error))
         if right:
             found = list(right.values())
-            return found[_fastest([engine for _, engine in found], sample, streams)]
+            return found[_fastest([engine for _, engine in found], sample, streams, full)]
     raise ModelError(f"{folder}: no file answers right on this machine\n  " + "\n  ".join(refused))
 
 
@@ -183,15 +192,15 @@ def _open_right(folder: Path, exported: ExportedFile, golden: Golden, threads: i
     return engine
 
 
-def _fastest(engines: Sequence[Engine], golden: Golden, streams: int) -> int:
-    """Which engine answers soonest, in turn: texts alone, or full batches where several run at once.
+def _fastest(engines: Sequence[Engine], golden: Golden, streams: int, full: bool) -> int:
+    """Which engine answers soonest, in turn: texts alone, or full batches in all streams.
 
     Which is the faster differs between the two. The mean over texts counts short and long ones alike. Each counts with
     its best time, for whatever else the machine does can only add to it.
     """
     if len(engines) == 1:
         return 0
-    batches = _full_batches(golden) if streams > 1 else [_repeat(each, 1) for each in golden_features(golden)]
+    batches = _full_batches(golden) if full else [_repeat(each, 1) for each in golden_features(golden)]
     with ThreadPoolExecutor(streams) as threads:
         rounds = [[_seconds(engine, batches, threads, streams) for engine in engines] for _ in range(1 + ROUNDS)]
     return int(np.log(np.min(rounds[1:], axis=0)).mean(axis=1).argmin())  # the first round warms up

@@ -87,7 +87,7 @@ def _open(
     if not model.is_dir():
         raise ModelError(f"{model}: no such model directory; name one that pocketbert export made")
     wanted: EngineName | None = None if engine == "auto" else engine
-    return model, open_directory(model, threads, streams, engine=wanted, precision=precision)
+    return model, open_directory(model, threads, streams, full=streams > 1, engine=wanted, precision=precision)
 
 
 def _pipeline_of(said: str, wanted: str | None, folder: Path) -> type[Pipeline[Any, Any]]:

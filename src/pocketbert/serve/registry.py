@@ -136,6 +136,7 @@ class Registry:
             "streams": settings.granted_streams,
             "engine": None if settings.engine == "auto" else settings.engine,
             "precision": settings.precision,
+            "warm_up": settings.batch_tokens,
         }
         worker = Worker(folder, options, settings.batch_timeout, self._command)
         said = await worker.start()

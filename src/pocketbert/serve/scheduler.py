@@ -1,7 +1,8 @@
 """When which windows run: a batch as soon as a stream is free, the oldest window first, and nothing that is too late.
 
 Nothing waits while a stream is idle. While all are busy windows gather, and the next batch takes the oldest with others
-of like length. The queue is bounded by tokens and by time; who would wait too long is told so at once.
+of like length. The queue is bounded by tokens and by time: from how long batches take it is known when a new window
+would be answered, and who would be answered too late is told so at once.
 """
 
 import asyncio
@@ -15,12 +16,13 @@ from pocketbert.engines.batching import bucket
 from pocketbert.inference.reading import Window
 from pocketbert.serve.faults import Suspects
 from pocketbert.serve.metrics import ModelMetrics
+from pocketbert.serve.pace import Foresight, Pace
 from pocketbert.serve.problems import Problem, failed, overloaded, too_much, unhealthy
 from pocketbert.serve.processes import BatchFailed, WorkerLost
 from pocketbert.serve.waiting import Job, Waiting
 
-_NEWEST = 0.2
-"""Weight of the newest batch in the measured speed."""
+_LATEST = 2.0
+"""Deadlines after which a window that still waits is not computed any more, as when its worker was lost."""
 
 
 class Runs(Protocol):
@@ -40,7 +42,7 @@ class Bounds:
     Attributes:
         batch_tokens: of a batch, padding included.
         queue_tokens: that may wait.
-        seconds: that a request may wait before it reaches the model.
+        seconds: in which the first window of a request should be answered.
     """
 
     batch_tokens: int
@@ -55,6 +57,7 @@ class Ask:
     Attributes:
         answer: of all of them.
         arrived: when, by the clock.
+        work: seconds of what was before it then.
         logits: those that are there.
         jobs: one for each window.
         left: windows without logits.
@@ -63,10 +66,28 @@ class Ask:
 
     answer: "asyncio.Future[None]"
     arrived: float
+    work: float
     logits: list[Logits | None]
     jobs: list[Job] = field(default_factory=list)
     left: int = 0
     begun: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Windows that run together.
+
+    Attributes:
+        jobs: of them.
+        length: of each, padding included.
+        alone: whether nothing may run beside them.
+        started: when, by the clock.
+    """
+
+    jobs: list[Job]
+    length: int
+    alone: bool
+    started: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +128,9 @@ class Scheduler:
         self._clock = clock
         self._waiting, self._suspects = Waiting(), Suspects()
         self._asks: set[Ask] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._running_tokens = 0
-        self._alone = False
+        self._running: dict[asyncio.Task[None], _Batch] = {}
+        self._pace, self._foresight = Pace(), Foresight()
         self._numbers = 0
-        self._speed: float | None = None
         self.last_failed = False
         """Whether the last batch did."""
 
@@ -122,7 +141,7 @@ class Scheduler:
             Problem: they would wait or have waited too long, the model failed at them, or there is no worker.
         """
         ask = self._accept(windows)
-        late = asyncio.get_running_loop().call_later(self._bounds.seconds, self._expire, ask)
+        late = asyncio.get_running_loop().call_later(_LATEST * self._bounds.seconds, self._expire, ask)
         try:
             self.advance()
             await ask.answer
@@ -133,22 +152,26 @@ class Scheduler:
             late.cancel()
             self._forget(ask)
 
-    def check_room(self) -> None:
-        """Refuse at once, before a text is read.
+    def check_room(self, length: int = 0) -> None:
+        """Refuse at once.
+
+        Args:
+            length: tokens of the longest window; 0 before a text is read.
 
         Raises:
-            Problem: who came now would wait too long, or there is no worker to come.
+            Problem: who came now would be answered too late, or there is no worker to come.
         """
         if self._worker.failing and not self._worker.ready:
             raise unhealthy("the model cannot be loaded at present")
-        wait = self._expected_wait()
-        if wait > self._bounds.seconds:
+        wait = self._foresight.factor * self._work()
+        answered = wait + self._pace.of_batch(1, length)
+        if wait and answered > self._bounds.seconds:
             self._metrics.reject("deadline")
-            raise overloaded("the model is overloaded: the wait would be too long", wait - self._bounds.seconds)
+            raise overloaded("the model is overloaded: the answer would come too late", answered - self._bounds.seconds)
 
     def advance(self) -> None:
         """Start batches while there are windows and free streams."""
-        while self._worker.ready and len(self._tasks) < self._worker.streams and (batch := self._next()):
+        while self._worker.ready and len(self._running) < self._worker.streams and (batch := self._next()):
             self._start(*batch)
         self._metrics.queue(len(self._waiting), self._waiting.tokens)
 
@@ -160,16 +183,16 @@ class Scheduler:
         self.advance()
 
     def _accept(self, windows: Sequence[Window]) -> Ask:
-        self.check_room()
         sizes = [bucket(len(window.ids), self._max_length) for window in windows]
+        self.check_room(max(sizes))
         total, room = sum(sizes), self._bounds.queue_tokens
         if total > room:
             raise too_much(f"{total} tokens in one request are more than the {room} that may wait; send fewer at once")
         if self._waiting.tokens + total > room:
             self._metrics.reject("queue")
-            raise overloaded("the model is overloaded: its queue is full", self._expected_wait())
+            raise overloaded("the model is overloaded: its queue is full", self._work())
         answer = asyncio.get_running_loop().create_future()
-        ask = Ask(answer, self._clock(), [None] * len(windows), left=len(windows))
+        ask = Ask(answer, self._clock(), self._work(), [None] * len(windows), left=len(windows))
         for place, (window, tokens) in enumerate(zip(windows, sizes, strict=True)):
             self._numbers += 1
             ask.jobs.append(Job(ask, place, window, tokens, self._numbers))
@@ -177,65 +200,56 @@ class Scheduler:
         self._asks.add(ask)
         return ask
 
-    def _expected_wait(self) -> float:
-        """Seconds until a window that came now would reach the model; 0 while no full batch has told the speed."""
-        if self._speed is None or (not self._waiting.tokens and len(self._tasks) < self._worker.streams):
+    def _work(self) -> float:
+        """Seconds of what is before a window that comes now."""
+        if not len(self._waiting) and len(self._running) < self._worker.streams:
             return 0.0
-        return (self._waiting.tokens + self._running_tokens) / self._speed
+        now = self._clock()
+        ends = (each.started + self._pace.of_batch(len(each.jobs), each.length) for each in self._running.values())
+        running = sum(max(0.0, end - now) for end in ends)
+        waiting = sum(count * self._pace.of_window(length) for length, count in self._waiting.lengths())
+        return (running + waiting) / self._worker.streams
 
     def _next(self) -> tuple[list[Job], bool] | None:
         """The next batch, and whether it has to run alone."""
-        if self._alone:
+        if any(batch.alone for batch in self._running.values()):
             return None
-        if retry := self._suspects.take(len(self._tasks)):
+        if retry := self._suspects.take(len(self._running)):
             return retry.jobs, retry.alone
         if self._suspects:
             return None  # one of them is next, when what runs has ended
-        batch = self._waiting.take(self._bounds.batch_tokens)
-        return (batch, False) if batch else None
+        jobs = self._waiting.take(self._bounds.batch_tokens)
+        return (jobs, False) if jobs else None
 
     def _start(self, jobs: list[Job], alone: bool) -> None:
-        now = self._clock()
+        batch = _Batch(jobs, max(job.tokens for job in jobs), alone, self._clock())
         for job in jobs:
             if job.ask.begun is None:
-                job.ask.begun = now
-        task = asyncio.create_task(self._run(jobs, alone, now))
-        self._tasks.add(task)
-        self._running_tokens += _padded(jobs)
-        self._alone = alone
+                job.ask.begun = batch.started
+                if job.ask.work:
+                    self._foresight.learn(job.ask.work, batch.started - job.ask.arrived)
+        self._running[asyncio.create_task(self._run(batch))] = batch
 
-    async def _run(self, jobs: list[Job], alone: bool, started: float) -> None:
+    async def _run(self, batch: _Batch) -> None:
         try:
-            logits = await self._worker.run([job.window for job in jobs])
+            logits = await self._worker.run([job.window for job in batch.jobs])
         except (BatchFailed, WorkerLost) as fault:
             self.last_failed = True
-            if cause := self._suspects.add(jobs, fault, alone):
+            if cause := self._suspects.add(batch.jobs, fault, batch.alone):
                 self._settle(cause.ask, failed(f"the model failed at this input: {_reason(fault)}"))
         else:
             self.last_failed = False
-            self._learn(jobs, self._clock() - started)
-            for job, values in zip(jobs, logits, strict=True):
+            self._learn(batch, self._clock() - batch.started)
+            for job, values in zip(batch.jobs, logits, strict=True):
                 self._deliver(job, values)
         finally:
-            self._running_tokens -= _padded(jobs)
-            if alone:
-                self._alone = False
-            self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
-            self.advance()
+            self._running.pop(asyncio.current_task())  # type: ignore[arg-type]
+            self.advance()  # before anybody reads an answer: the model is not to wait for that
 
-    def _learn(self, jobs: list[Job], seconds: float) -> None:
-        """Learn the speed from batches that are full enough to tell it, and from others that are faster all the same.
-
-        Small ones alone would seem slow. But after one bad moment there might never be a full one again, for all that
-        would fill it were refused.
-        """
-        tokens = _padded(jobs)
-        self._metrics.batch(len(jobs), tokens, seconds)
-        now = len(self._tasks) * tokens / max(seconds, 1e-6)
-        if self._speed is None:
-            self._speed = now if 2 * tokens >= self._bounds.batch_tokens else None
-        elif 2 * tokens >= self._bounds.batch_tokens or now > self._speed:
-            self._speed += _NEWEST * (now - self._speed)
+    def _learn(self, batch: _Batch, seconds: float) -> None:
+        windows = len(batch.jobs)
+        self._pace.learn(windows, batch.length, seconds)
+        self._metrics.batch(windows, windows * batch.length, seconds)
 
     def _deliver(self, job: Job, values: Logits) -> None:
         ask = job.ask
@@ -245,7 +259,7 @@ class Scheduler:
             self._settle(ask, None)
 
     def _expire(self, ask: Ask) -> None:
-        """Refuse what has not reached the model in time; what has begun is finished."""
+        """Refuse what has not reached the model for so long; what has begun is finished."""
         if ask.begun is None:
             self._metrics.reject("late")
             self._settle(ask, overloaded("the model is overloaded: the request waited too long", 1.0))
@@ -265,11 +279,6 @@ class Scheduler:
         if ask.left:
             for job in ask.jobs:
                 self._waiting.remove(job)
-
-
-def _padded(jobs: list[Job]) -> int:
-    """Tokens of a batch, padding included."""
-    return len(jobs) * max(job.tokens for job in jobs)
 
 
 def _reason(fault: BatchFailed | WorkerLost) -> str:

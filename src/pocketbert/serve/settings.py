@@ -30,7 +30,9 @@ class Settings(Section):
     )
     batch_tokens: int = Field(512, gt=0, description="of a batch, padding included")
     max_queue_tokens: int = Field(131_072, gt=0, description="that may wait for one model; more is refused (429)")
-    deadline: int = Field(1000, gt=0, description="milliseconds that a request may wait for its model (429)")
+    deadline: int = Field(
+        1000, gt=0, description="milliseconds for an answer; what would take longer is refused at once (429)"
+    )
     batch_timeout: Seconds = Field(20.0, description="after which a model that does not answer is replaced")
     max_requests: int = Field(512, gt=0, description="that are answered at once; more are refused (429)")
     max_body: int = Field(2_000_000, gt=0, description="bytes of a request (413)")

@@ -1,6 +1,7 @@
 """Windows that wait for their model: which of them go next, and together."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,10 @@ class Waiting:
 
     def __len__(self) -> int:
         return sum(map(len, self._lengths.values()))
+
+    def lengths(self) -> Iterator[tuple[int, int]]:
+        """Each length that waits, and how many jobs have it."""
+        return ((length, len(jobs)) for length, jobs in self._lengths.items() if jobs)
 
     def add(self, job: Job) -> None:
         """Put a job behind all others."""

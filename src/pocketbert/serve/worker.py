@@ -16,7 +16,7 @@ class Worker:
 
     Args:
         folder: the model directory.
-        options: threads, streams, engine and precision.
+        options: threads, streams, engine and precision; and tokens of a batch, for which the first process warms up.
         timeout: seconds for a batch.
         command: that starts a process.
 
@@ -75,7 +75,7 @@ class Worker:
         while True:
             await self._process.ended.wait()
             self._tell(ready=False, failing=self.failing)
-            process = WorkerProcess(self._command, self._options)
+            process = WorkerProcess(self._command, self._options | {"warm_up": 0})  # somebody may wait for it
             try:
                 said = await process.start()
                 if said.description != self.said.description:

@@ -19,6 +19,7 @@ from pocketbert.errors import PocketBertError
 from pocketbert.inference.reading import Window
 from pocketbert.inference.running import run_batch
 from pocketbert.serve.frames import Head, pack, read_message
+from pocketbert.serve.warming import warm_up
 
 
 class Channel:
@@ -85,7 +86,9 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     options = json.loads(sys.argv[2])
     try:
-        opened = open_directory(Path(options.pop("folder")), **options)
+        batch_tokens = options.pop("warm_up")
+        opened = open_directory(Path(options.pop("folder")), full=True, **options)
+        warm_up(opened.engine, batch_tokens)
     except PocketBertError as error:
         channel.send({"refused": str(error)})
         return
