@@ -34,6 +34,8 @@ LIMIT = 100.0
 """Milliseconds for 99 of 100 answers."""
 STEPS = 5
 """Halvings of the interval that the rate lies in."""
+REQUESTS, LONGEST = 300, 20.0
+"""Requests of a rate that is tried, at least, for a hundredth of them to be some; but seconds at most."""
 FIRST_RATE = 8.0
 PATIENCE = 120.0
 """Seconds for a server to start."""
@@ -66,8 +68,15 @@ class Server:
         own = psutil.Process(self.process.pid)
         return sum(each.memory_info().rss for each in [own, *own.children(recursive=True)])
 
+    def suspend(self, suspended: bool) -> None:
+        """Keep it from disturbing others, or let it go on: some are busy while nobody asks them."""
+        own = psutil.Process(self.process.pid)
+        for each in [own, *own.children(recursive=True)]:
+            each.suspend() if suspended else each.resume()
+
     def probe(self, rate: float, seconds: float) -> bool:
         """Whether it holds a rate."""
+        seconds = max(seconds, min(LONGEST, REQUESTS / rate))
         found = load(self.port, self.requests, rate, seconds, seed=len(self.probes))
         p99 = found.percentile(0.99)
         self.probes.append({"rate": rate, "p50": found.percentile(0.5), "p99": p99, "answered": len(found.answered)})
@@ -97,10 +106,13 @@ def main() -> None:
     with _servers(flags, folder, student, texts) as (servers, missing):
         for number in range(rounds):
             for server in servers[number % len(servers) :] + servers[: number % len(servers)]:
+                server.suspend(False)
                 server.search(seconds)
+                server.suspend(True)
                 console.print(f"round {number + 1}: {server.name} {server.rates[-1]:,.0f} requests/s", highlight=False)
         for server in servers:
             server.memory_bytes = server.memory()
+        servers[0].suspend(False)
         over, growth = _overload(servers[0], flags.overload_seconds if not flags.short else 4.0)
     _report(flags.json, servers, missing, over, growth)
 
@@ -140,6 +152,8 @@ def _servers(
             if not _answers(server):
                 missing.append(f"{name}: does not start, see {folder / name}.log")
                 _end(servers.pop())
+            else:
+                server.suspend(True)
         yield servers, missing
     finally:
         for server in servers:

@@ -63,7 +63,7 @@ def test_waits_that_were_longer_than_foreseen_are_foreseen_longer():
 
 def test_after_one_bad_moment_some_may_wait_again():
     foresight = Foresight()
-    foresight.learn(0.01, 20.0)
+    foresight.learn(0.05, 20.0)
     assert foresight.factor == 3
     for _ in range(200):
         foresight.learn(0.05, 0.05)

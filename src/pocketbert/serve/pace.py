@@ -7,6 +7,8 @@ _KEPT = 0.97
 _LONG = 512
 _RECENT = 0.95
 """Of the weight of waits, with each new one."""
+_BEFORE = 0.05
+"""Seconds of a wait as it was foreseen, which stands for all that was not seen yet."""
 _MOST = 3.0
 """Times as long as foreseen, at most: after a bad moment nobody might wait, and nothing be learned any more."""
 
@@ -48,15 +50,18 @@ class Pace:
 
 
 class Foresight:
-    """By how much waits are longer than the work that was before them: others come meanwhile and join that work."""
+    """By how much waits are longer than the work that was before them: others come meanwhile and join that work.
+
+    The factor is that of least squares, so that long waits tell more than short ones, which are half a matter of luck.
+    """
 
     def __init__(self) -> None:
-        self._foreseen = self._waited = 1e-3
+        self._products = self._squares = _BEFORE**2
 
     @property
     def factor(self) -> float:
         """By which the seconds of work before a window are multiplied."""
-        return min(_MOST, self._waited / self._foreseen)
+        return min(_MOST, self._products / self._squares)
 
     def learn(self, work: float, waited: float) -> None:
         """Learn from a window that has waited.
@@ -65,8 +70,8 @@ class Foresight:
             work: seconds that were foreseen for what was before it.
             waited: seconds.
         """
-        self._foreseen = _RECENT * self._foreseen + work
-        self._waited = _RECENT * self._waited + waited
+        self._products = _RECENT * self._products + work * waited
+        self._squares = _RECENT * self._squares + work**2
 
 
 def _features(windows: int, length: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
