@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+_LEAST = 8
+"""In bf16 on AMX, OpenVINO 2026.4 convolves four tokens wrongly, as SqueezeBERT does (docs/lab-notes.md)."""
 _FINEST = 4
 _STEPS = 8
 """Buckets from one power of two to the next: padding adds a twentieth to mixed texts, for 44 shapes in all; four steps
@@ -28,7 +30,7 @@ def batches_by_length(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 def bucket(tokens: int, max_length: int) -> int:
     """The least bucket that holds so many tokens; few, for some engines prepare themselves for each length.
 
-    They are 4, 8, 12, …, 64, 72, 80, …, 128, 144, … and ``max_length``.
+    They are 8, 12, 16, …, 64, 72, 80, …, 128, 144, … and ``max_length``.
 
     Args:
         tokens: of the longest text of a batch; at least 1.
@@ -36,4 +38,4 @@ def bucket(tokens: int, max_length: int) -> int:
     """
     above = 1 << (tokens - 1).bit_length()  # the least power of two that holds them
     step = max(_FINEST, above // (2 * _STEPS))
-    return max(tokens, min(-(-tokens // step) * step, max_length))
+    return max(tokens, min(max(_LEAST, -(-tokens // step) * step), max_length))
