@@ -24,7 +24,9 @@ def test_a_bucket_holds_its_tokens_and_adds_little(max_length):
     lengths = range(1, max_length + 1)
     buckets = [bucket(tokens, max_length) for tokens in lengths]
     assert all(tokens <= found <= max_length for tokens, found in zip(lengths, buckets, strict=True))
-    assert all(found - tokens < max(4, tokens / 8) or found == 8 for tokens, found in zip(lengths, buckets, strict=True))
+    assert all(
+        found - tokens < max(4, tokens / 8) or found == 8 for tokens, found in zip(lengths, buckets, strict=True)
+    )
     assert min(buckets) == 8
     assert sorted(buckets) == buckets
     assert len(set(buckets)) <= 40
