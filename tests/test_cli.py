@@ -330,3 +330,17 @@ def test_a_full_disk_is_told_and_not_traced(cli, tmp_path, teacher, monkeypatch)
     called = cli("evaluate", teacher, "--task", "classification", "--data", write(tmp_path / "rows.csv"))
     assert called.code == 2
     assert called.err.startswith("error: weights.tmp: No space left on device; what was finished is kept. Make room")
+
+
+@pytest.mark.parametrize("said", ["", "model.onnx: there is no memory left to run it"])
+def test_a_lack_of_memory_is_told_and_not_traced(cli, tmp_path, teacher, monkeypatch, said):
+    def lack(*_args, **_kwargs):
+        raise MemoryError(said)
+
+    monkeypatch.setattr(pipeline, "evaluate", lack)
+    called = cli("evaluate", teacher, "--task", "classification", "--data", write(tmp_path / "rows.csv"))
+    reason = said or "there is no memory left"
+    assert (called.code, called.err) == (
+        2,
+        f"error: {reason}; what was finished is kept. Free some, and run the same command again\n",
+    )

@@ -1,13 +1,17 @@
 """Which file is run by what, and what is said of files that no engine runs."""
 
 import sys
-from types import SimpleNamespace
 
+import numpy as np
+import onnx
+import openvino
 import pytest
 
-from exported import exported
+from pocketbert.engines.description import Description
 from pocketbert.engines.exported import files_of, is_exported, model_folder, open_file
 from pocketbert.errors import ModelError
+from pocketbert.export.onnx import describe_onnx
+from pocketbert.export.openvino import describe_openvino
 
 
 @pytest.mark.parametrize(
@@ -68,15 +72,34 @@ def test_a_damaged_file_is_refused(tmp_path, name, library):
         open_file(tmp_path / name)
 
 
-def test_a_lack_of_memory_is_no_fault_of_a_file(monkeypatch):
-    engine = open_file(exported("classification") / "onnx" / "model.onnx")
+@pytest.fixture(params=["model.onnx", "model.xml"])
+def greedy(tmp_path, request):
+    """A file that makes an array as large as the tokens of its text say."""
+    nodes = [
+        onnx.helper.make_node("Reshape", ["input_ids", "flat"], ["shape"]),
+        onnx.helper.make_node("Expand", ["one", "shape"], ["logits"]),
+    ]
+    constants = [
+        onnx.helper.make_tensor("flat", onnx.TensorProto.INT64, [1], [-1]),
+        onnx.helper.make_tensor("one", onnx.TensorProto.FLOAT, [1], [1.0]),
+    ]
+    ids = onnx.helper.make_tensor_value_info("input_ids", onnx.TensorProto.INT64, [1, 4])
+    logits = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph(nodes, "greedy", [ids], [logits], constants)
+    opset = onnx.helper.make_opsetid("", 17)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9), tmp_path / "model.onnx")
+    description = Description(task="classification", max_length=8)
+    if request.param == "model.xml":
+        openvino.save_model(openvino.Core().read_model(tmp_path / "model.onnx"), tmp_path / "model.xml")
+        describe_openvino(tmp_path / "model.xml", description)
+    else:
+        describe_onnx(tmp_path / "model.onnx", description)
+    return open_file(tmp_path / request.param, threads=2)  # with one, OpenVINO answers nothing instead of an error
 
-    def run(*_):
-        raise MemoryError
 
-    monkeypatch.setattr(engine, "_session", SimpleNamespace(run=run))
-    with pytest.raises(MemoryError):
-        engine.run({})
+def test_a_lack_of_memory_is_no_fault_of_a_file(greedy):
+    with pytest.raises(MemoryError, match=r"model\.(onnx|xml): there is no memory left to run it"):
+        greedy.run({"input_ids": np.array([[1, 1, 2**24, 2**24]])})  # 2**50 bytes
 
 
 def test_a_file_belongs_to_the_folder_above_its_own(tmp_path):

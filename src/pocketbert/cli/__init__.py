@@ -41,6 +41,9 @@ def main() -> None:
                 "or name another place, and run the same command again"
             )
         )
+    except MemoryError as error:
+        reason = str(error) or "there is no memory left"
+        end(PocketBertError(f"{reason}; what was finished is kept. Free some, and run the same command again"))
     except ModuleNotFoundError as error:
         extra = "train" if error.name in TRAIN else "serve" if error.name in SERVE else None
         if extra is None:

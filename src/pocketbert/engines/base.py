@@ -15,6 +15,9 @@ Logits = NDArray[np.float32]
 """(batch, labels) for whole texts, (batch, tokens, labels) for tokens, (batch, tokens, 2) start and end for spans,
 (batch, width) for embeddings."""
 
+_NO_MEMORY = ("Failed to allocate", "bad_alloc", "bad allocation")
+"""How libraries say that there is no memory left, where they do not raise a MemoryError."""
+
 
 class Engine(Protocol):
     """A model that is ready to run.
@@ -35,8 +38,18 @@ class Engine(Protocol):
     def description(self) -> Description: ...  # noqa: D102
 
     def run(self, inputs: Inputs) -> Logits:
-        """Logits of a padded batch, in fp32."""
+        """Logits of a padded batch, in fp32.
+
+        Raises:
+            ModelError: the library fails.
+            MemoryError: there is no memory left, which is no fault of the file or the texts.
+        """
         ...
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error of a library says that there is no memory left."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def arrange_outputs(outputs: Mapping[str, Any]) -> Logits:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from pocketbert.engines.base import Inputs, Logits, arrange_outputs
+from pocketbert.engines.base import Inputs, Logits, arrange_outputs, lacks_memory
 from pocketbert.engines.description import Description
 from pocketbert.errors import ModelError
 from pocketbert.machine import granted_cores, multiplies_int8
@@ -56,9 +56,9 @@ class OnnxRuntimeEngine:
         feed = {name: array for name, array in inputs.items() if name in self.inputs}
         try:
             found = self._session.run(self._outputs, feed)
-        except MemoryError:
-            raise
         except Exception as error:  # the library's exceptions share no base but this
+            if lacks_memory(error):
+                raise MemoryError(f"{self._path}: there is no memory left to run it") from None
             raise ModelError(
                 f"{self._path}: ONNX Runtime cannot run it: {_first_line(error)}; export it again"
             ) from None

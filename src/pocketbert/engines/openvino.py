@@ -10,7 +10,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from pocketbert.engines.base import Inputs, Logits, arrange_outputs
+from pocketbert.engines.base import Inputs, Logits, arrange_outputs, lacks_memory
 from pocketbert.engines.batching import bucket
 from pocketbert.engines.description import PREFIX, Description, Precision
 from pocketbert.errors import ModelError
@@ -67,6 +67,8 @@ class OpenVinoEngine:
         try:
             yield
         except RuntimeError as error:
+            if lacks_memory(error):
+                raise MemoryError(f"{self._path}: there is no memory left to {verb} it") from None
             raise ModelError(f"{self._path}: OpenVINO cannot {verb} it: {_last_line(error)}; export it again") from None
 
     def _lengthen(self, name: str, array: NDArray[np.int64]) -> NDArray[np.int64]:
