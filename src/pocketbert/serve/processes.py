@@ -53,7 +53,8 @@ class WorkerProcess:
 
     Args:
         command: that starts it.
-        options: of :func:`~pocketbert.engines.choice.open_directory`, and the folder.
+        options: of :func:`~pocketbert.engines.choice.open_directory`; the folder; and ``warm_up``, tokens of a batch,
+            or 0.
     """
 
     def __init__(self, command: Sequence[str], options: dict[str, Any]) -> None:
@@ -66,15 +67,13 @@ class WorkerProcess:
         """Start it and wait until it is ready.
 
         Raises:
-            ModelError: it cannot load the model, says why or died.
+            ModelError: it cannot be started or cannot load the model, says why or died.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            arguments = [*self._command, str(theirs.fileno()), json.dumps(self._options)]
-            self._process = await asyncio.to_thread(  # a session of its own: Ctrl-C is for the server
-                subprocess.Popen, arguments, pass_fds=[theirs.fileno()], start_new_session=True
-            )
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        try:
+            self._reader, self._writer = await asyncio.open_connection(sock=await self._launch())
+        except OSError as error:  # too many processes or open files, at this moment
+            reason = error.strerror or error
+            raise ModelError(f"{self._options['folder']}: no process can be started to run it: {reason}") from None
         try:
             head, _ = await asyncio.wait_for(self._receive(), START_TIMEOUT)
         except (TimeoutError, asyncio.IncompleteReadError):
@@ -88,6 +87,20 @@ class WorkerProcess:
         self._listening = asyncio.create_task(self._listen())
         said = head["ready"]
         return Ready(said["path"], said["engine"], Description.model_validate(said["description"]))
+
+    async def _launch(self) -> socket.socket:
+        """Start the process; our end of the connection to it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            arguments = [*self._command, str(theirs.fileno()), json.dumps(self._options)]
+            try:
+                self._process = await asyncio.to_thread(  # a session of its own: Ctrl-C is for the server
+                    subprocess.Popen, arguments, pass_fds=[theirs.fileno()], start_new_session=True
+                )
+            except BaseException:
+                ours.close()
+                raise
+        return ours
 
     @property
     def pid(self) -> int:
