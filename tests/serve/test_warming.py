@@ -1,5 +1,9 @@
 """What is run before the first request."""
 
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from workers import window
@@ -7,6 +11,8 @@ from workers import window
 from exported import exported
 from pocketbert.engines.batching import bucket
 from pocketbert.engines.choice import open_directory
+from pocketbert.engines.description import Description
+from pocketbert.errors import ModelError
 from pocketbert.serve import warming
 from pocketbert.serve.waiting import Job, Waiting
 from pocketbert.serve.warming import shapes, warm_up
@@ -30,14 +36,32 @@ def test_every_shape_is_run_once_single_windows_first():
     warm_up(engine, 64)
     assert engine.seen == list(shapes(engine.description.max_length, 64)) and len(set(engine.seen)) == len(engine.seen)
     assert [rows for rows, _ in engine.seen] == sorted(rows for rows, _ in engine.seen)
-    assert engine.seen[0] == (1, engine.description.max_length)
+    assert engine.seen[0] == (1, bucket(1, engine.description.max_length))
 
 
-def test_it_ends_in_time(monkeypatch):
-    engine = Recorder()
-    monkeypatch.setattr(warming, "SECONDS", -1.0)
-    warm_up(engine, 64)
-    assert engine.seen == []
+def test_a_large_model_of_long_texts_is_not_waited_for_much_longer(monkeypatch):
+    now = 0.0
+
+    def run(inputs):
+        nonlocal now
+        now += 1e-6 * inputs["input_ids"].size * inputs["input_ids"].shape[1]  # 67 s for the longest text
+        return np.zeros((len(inputs["input_ids"]), 2), np.float32)
+
+    description = Description(task="classification", max_length=8192)
+    engine = SimpleNamespace(inputs={"input_ids"}, description=description, run=run)
+    monkeypatch.setattr(warming, "time", SimpleNamespace(monotonic=lambda: now))
+    warm_up(engine, 512)
+    assert warming.SECONDS < now < 1.5 * warming.SECONDS
+
+
+def test_an_engine_that_fails_is_told():
+    def run(inputs):
+        raise RuntimeError("no")
+
+    description = Description(task="classification", max_length=8)
+    engine = SimpleNamespace(name="fake", inputs={"input_ids"}, description=description, run=run)
+    with pytest.raises(ModelError, match="fake: RuntimeError: no"):
+        warm_up(engine, 8)
 
 
 def test_a_replacement_is_not_delayed():

@@ -5,6 +5,7 @@ import numpy as np
 _KEPT = 0.97
 """Of the weight of what was learned, with each new batch: about the last thirty count."""
 _LONG = 512
+"""Tokens by which lengths are divided, so that the three costs are of like size."""
 _RECENT = 0.95
 """Of the weight of waits, with each new one."""
 _BEFORE = 0.05

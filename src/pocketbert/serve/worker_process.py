@@ -89,7 +89,7 @@ def main() -> None:
         batch_tokens = options.pop("warm_up")
         opened = open_directory(Path(options.pop("folder")), full=True, **options)
         warm_up(opened.engine, batch_tokens)
-    except PocketBertError as error:
+    except (PocketBertError, MemoryError) as error:
         channel.send({"refused": str(error)})
         return
     channel.send({"ready": describe(opened)})
