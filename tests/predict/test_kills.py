@@ -1,5 +1,8 @@
 """Killed at any moment and run again: the same bytes, each row once, in order."""
 
+import errno
+import fcntl
+import os
 import random
 import signal
 import subprocess
@@ -162,4 +165,14 @@ def test_two_runs_at_once_do_not_meet(tmp_path):
         with pytest.raises(PocketBertError, match="another run writes it just now"):
             run(tmp_path / "in.csv", tmp_path / "out.csv")
         assert (work / ".other.tmp").exists()
+    assert run(tmp_path / "in.csv", tmp_path / "out.csv").rows == COUNT - len(BAD)
+
+
+@pytest.mark.parametrize("fault", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_disk_that_knows_no_locks_is_written_all_the_same(tmp_path, monkeypatch, fault):
+    def refuse(*_):
+        raise OSError(fault, os.strerror(fault))
+
+    write_rows(tmp_path / "in.csv", ROWS)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     assert run(tmp_path / "in.csv", tmp_path / "out.csv").rows == COUNT - len(BAD)
