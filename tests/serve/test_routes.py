@@ -175,7 +175,7 @@ def test_tokenize_tells_ids_and_places(server):
         ({"inputs": TEXT, "model": "embedding"}, "/embed"),
         ({"inputs": TEXT, "model": "token_classification"}, "/tokens"),
         ({"inputs": {"question": "the", "context": TEXT}}, "/answer"),
-        ({"inputs": [{"question": "the", "context": TEXT}], "model": "question_answering"}, "/answer"),
+        ({"inputs": [{"question": "the", "context": TEXT}]}, "/answer"),
         ({"question": "the", "context": TEXT, "top_k": 2}, "/answer"),
         ({"inputs": "the [MASK]", "model": "masked_lm"}, "/fill-mask"),
         ({"inputs": {"source_sentence": TEXT, "sentences": ["a"]}}, "/similarity"),

@@ -57,11 +57,12 @@ async def dispatch(body: dict[str, Any], request: Request) -> Response:
 def _by_fields(body: dict[str, Any]) -> Route | None:
     """The route that alone has such fields; None where the model has to tell."""
     inputs, parameters = body.get("inputs"), body.get("parameters")
+    first = inputs[0] if isinstance(inputs, list) and inputs else inputs
     if "query" in body:
         return RerankRequest, rerank
     if isinstance(inputs, dict) and "source_sentence" in inputs:
         return SimilarityRequest, similarity
-    if "question" in body or (isinstance(inputs, dict) and "question" in inputs):
+    if "question" in body or (isinstance(first, dict) and "question" in first):
         return AnyAnswerRequest, answer
     if "candidate_labels" in body or (isinstance(parameters, dict) and "candidate_labels" in parameters):
         return AnyZeroShotRequest, zero_shot
