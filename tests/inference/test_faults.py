@@ -79,3 +79,12 @@ def test_an_engine_that_fails_at_texts_together_alone_is_broken():
 def test_what_is_the_machines_fault_is_nobody_elses(error):
     with pytest.raises(type(error)):
         run_apart(Engine({3}, error), windows(range(1, 9)))
+
+
+def test_an_engine_that_leaves_texts_out_is_broken():
+    class Forgetful(Engine):
+        def run(self, inputs):
+            return super().run(inputs)[:0]
+
+    with pytest.raises(ModelError, match="fake: answered 0 texts of"):
+        run_apart(Forgetful(), windows([1, 2, 3]))

@@ -42,7 +42,7 @@ def run_batch(engine: Engine, windows: Sequence[Window]) -> list[Logits]:
     Tokens are those of the window, without padding, or those that it wants.
 
     Raises:
-        ModelError: the engine fails, or a logit is not a finite number.
+        ModelError: the engine fails, answers too few, or a logit is not a finite number.
         DataError: a window is longer than the engine takes.
     """
     try:
@@ -51,6 +51,8 @@ def run_batch(engine: Engine, windows: Sequence[Window]) -> list[Logits]:
         raise
     except Exception as error:  # libraries raise what they like
         raise ModelError(f"{engine.name}: {type(error).__name__}: {error}") from error
+    if len(logits) != len(windows):  # a library that has no memory left may say so in this manner
+        raise ModelError(f"{engine.name}: answered {len(logits)} texts of {len(windows)}; check the memory")
     if not np.isfinite(logits).all():
         raise ModelError(
             f"{engine.name}: answered with what is not a finite number; check the model: pocketbert verify"
