@@ -67,15 +67,26 @@ class Server:
     memory_bytes: int = 0
 
     def memory(self) -> int:
-        """Resident bytes of the process and all below it."""
-        own = psutil.Process(self.process.pid)
-        return sum(each.memory_info().rss for each in [own, *own.children(recursive=True)])
+        """Resident bytes of all its processes."""
+        return sum(each.memory_info().rss for each in self._processes())
 
-    def suspend(self, suspended: bool) -> None:
-        """Keep it from disturbing others, or let it go on: some are busy while nobody asks them."""
+    def suspend(self) -> None:
+        """Keep it from disturbing others: some are busy while nobody asks them."""
+        for each in self._processes():
+            each.suspend()
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let it go on for a while."""
+        for each in self._processes():
+            each.resume()
+        yield
+        self.suspend()
+
+    def _processes(self) -> list[psutil.Process]:
+        """Its own and all below it."""
         own = psutil.Process(self.process.pid)
-        for each in [own, *own.children(recursive=True)]:
-            each.suspend() if suspended else each.resume()
+        return [own, *own.children(recursive=True)]
 
     def holds(self, rate: float, seconds: float) -> bool:
         """Whether it holds a rate, at the second try at the latest."""
@@ -118,14 +129,13 @@ def main() -> None:
     with _servers(flags, folder, student, texts) as (servers, missing):
         for number in range(rounds):
             for server in servers[number % len(servers) :] + servers[: number % len(servers)]:
-                server.suspend(False)
-                server.search(seconds)
-                server.suspend(True)
+                with server.awake():
+                    server.search(seconds)
                 console.print(f"round {number + 1}: {server.name} {server.rates[-1]:,.0f} requests/s", highlight=False)
         for server in servers:
             server.memory_bytes = server.memory()
-        servers[0].suspend(False)
-        over, growth = _overload(servers[0], flags.overload_seconds if not flags.short else 4.0)
+        with servers[0].awake():
+            over, growth = _overload(servers[0], flags.overload_seconds if not flags.short else 4.0)
     _report(flags.json, servers, missing, over, growth)
 
 
@@ -165,7 +175,7 @@ def _servers(
                 missing.append(f"{name}: does not start, see {folder / name}.log")
                 _end(servers.pop())
             else:
-                server.suspend(True)
+                server.suspend()
         yield servers, missing
     finally:
         for server in servers:

@@ -13,7 +13,8 @@ def find_chromium() -> str:
     """The program; the test skips where there is none."""
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if not found:
-        pytest.skip(reason="no Chromium here")  # it is no Python package, so no installation of this project brings it
+        # A browser is no Python package, so that no installation of this project can bring it.
+        pytest.skip(reason="there is no Chromium on this machine to open the page with")
     return found
 
 
@@ -28,5 +29,6 @@ def need_node_modules() -> Path:
     """The folder of the npm packages; the test skips where there is none."""
     folder = find_node_modules()
     if folder is None:
-        pytest.skip(reason="no npm packages in POCKETBERT_NODE_MODULES")  # not ours to ship, and tests fetch nothing
+        # They come from the registry of npm, which `make test` does not reach for: tests need no network.
+        pytest.skip(reason="the npm packages are not ours to ship: POCKETBERT_NODE_MODULES names no folder with them")
     return folder

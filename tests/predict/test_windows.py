@@ -10,7 +10,8 @@ from runs import rows, texts, write_rows
 
 from exported import exported
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc")  # it tells what is open
+# What is open must not be renamed or removed, and only /proc tells what is.
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux tells which files are open")
 ROWS = [{"id": number, "text": text} for number, text in enumerate(texts(20))]
 
 

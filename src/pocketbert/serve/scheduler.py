@@ -42,7 +42,7 @@ class Bounds:
     Attributes:
         batch_tokens: of a batch, padding included.
         queue_tokens: that may wait.
-        seconds: in which the first window of a request should be answered.
+        seconds: in which a request should have its first answer; its longest window is taken for the first.
     """
 
     batch_tokens: int

@@ -85,10 +85,15 @@ class Waiting:
 
 
 def whole_size(count: int) -> int:
-    """The largest of 1, 2, 3, 4, 6, 8, 12, 16, 24, … that is not above ``count``, which is at least 1.
+    """The largest of :func:`whole_sizes` that is not above ``count``, which is at least 1."""
+    return whole_sizes(count)[-1]
+
+
+def whole_sizes(most: int) -> list[int]:
+    """Sizes of batches up to ``most``, the smallest first: 1, 2, 3, 4, 6, 8, 12, 16, 24 and so on.
 
     OpenVINO prepares itself for each shape that it meets, which takes time and memory that it never gives back. The few
     windows that are left go with the next batch.
     """
-    power = 1 << (count.bit_length() - 1)
-    return power + power // 2 if count >= power + power // 2 else power
+    sizes = {size for power in range(most.bit_length()) for size in (1 << power, (3 << power) >> 1)}
+    return sorted(size for size in sizes if size <= most)

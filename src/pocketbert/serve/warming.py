@@ -7,7 +7,7 @@ from pocketbert.engines.base import Engine
 from pocketbert.engines.batching import bucket
 from pocketbert.inference.reading import Window
 from pocketbert.inference.running import run_batch
-from pocketbert.serve.waiting import whole_size
+from pocketbert.serve.waiting import whole_sizes
 
 SECONDS = 5.0
 """For which it may delay a server: enough for all shapes of a student of DistilBERT's size."""
@@ -40,7 +40,7 @@ def shapes(max_length: int, batch_tokens: int) -> Iterator[tuple[int, int]]:
         batch_tokens: of a batch, padding included.
     """
     lengths = sorted({bucket(tokens, max_length) for tokens in range(1, max_length + 1)})
-    for windows in sorted({whole_size(count) for count in range(1, batch_tokens + 1)}):
+    for windows in whole_sizes(batch_tokens):
         for length in lengths:
             if windows == 1 or windows * length <= batch_tokens:
                 yield windows, length
