@@ -30,8 +30,6 @@ from random_student import make_student
 from serve_ways import NEIGHBOURS
 
 OURS = "PocketBERT"
-LIMIT = 100.0
-"""Milliseconds for 99 of 100 answers."""
 CLOSE = 1 / 16
 """Of a rate: so near it is found, and to 1 request/s."""
 TRIES = 2
@@ -53,6 +51,7 @@ class Server:
         port: that it listens on.
         process: of it.
         requests: that it is sent.
+        limit: milliseconds for 99 of 100 answers.
         rates: that it held, one a round.
         probes: what was measured on the way.
         memory_bytes: resident, after the searches.
@@ -62,6 +61,7 @@ class Server:
     port: int
     process: "subprocess.Popen[bytes]"
     requests: list[bytes]
+    limit: float
     rates: list[float] = field(default_factory=list)
     probes: list[dict[str, float]] = field(default_factory=list)
     memory_bytes: int = 0
@@ -99,7 +99,7 @@ class Server:
         p99 = found.percentile(0.99)
         self.probes.append({"rate": rate, "p50": found.percentile(0.5), "p99": p99, "answered": len(found.answered)})
         time.sleep(min(2.0, seconds / 4))  # what still waits is not the next probe's
-        return p99 <= LIMIT
+        return p99 <= self.limit
 
     def search(self, seconds: float) -> None:
         """Find the highest rate that it holds: double until two in a row are not held, then halve.
@@ -142,6 +142,7 @@ def main() -> None:
 def _flags() -> argparse.Namespace:
     parser = make_parser(__doc__ or "")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--limit", type=float, default=100.0, metavar="MS", help="for 99 of 100 answers")
     parser.add_argument("--rounds", type=int, default=2, metavar="N", help="searches of each server, in turn")
     parser.add_argument("--seconds", type=float, default=12.0, metavar="X", help="of each rate that is tried")
     parser.add_argument("--overload-seconds", type=float, default=60.0, metavar="X", help="of twice the rate")
@@ -160,7 +161,7 @@ def _servers(
     flags: argparse.Namespace, folder: Path, student: Path, texts: Sequence[str]
 ) -> Iterator[tuple[list[Server], list[str]]]:
     commands = {OURS: [sys.executable, "-m", "pocketbert.cli", "serve", str(student), "--threads", str(flags.threads)]}
-    commands[OURS] += ["--deadline", str(int(LIMIT)), *flags.flags.split()]
+    commands[OURS] += ["--deadline", str(int(flags.limit)), *flags.flags.split()]
     script = str(Path(__file__).with_name("serve_ways.py"))
     for name in NEIGHBOURS:
         python = flags.infinity if name.startswith("infinity") else flags.neighbours
@@ -169,7 +170,7 @@ def _servers(
     servers, missing = [], [f"{name}: no Python was named for it" for name in NEIGHBOURS if name not in commands]
     try:
         for name, command in commands.items():
-            server = _start(name, command, folder, texts)
+            server = _start(name, command, folder, texts, flags.limit)
             servers.append(server)
             if not _answers(server):
                 missing.append(f"{name}: does not start, see {folder / name}.log")
@@ -182,7 +183,7 @@ def _servers(
             _end(server)
 
 
-def _start(name: str, command: list[str], folder: Path, texts: Sequence[str]) -> Server:
+def _start(name: str, command: list[str], folder: Path, texts: Sequence[str], limit: float) -> Server:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -192,7 +193,7 @@ def _start(name: str, command: list[str], folder: Path, texts: Sequence[str]) ->
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     path = NEIGHBOURS.get(name, "/embed")
     requests = [make_request(path, json.dumps(_body(path, text)).encode()) for text in texts]
-    return Server(name, port, process, requests)
+    return Server(name, port, process, requests, limit)
 
 
 def _body(path: str, text: str) -> dict[str, Any]:
@@ -219,8 +220,11 @@ def _end(server: Server) -> None:
 
 
 def _overload(server: Server, seconds: float) -> tuple[Outcome, int]:
-    """Twice the rate that it holds, and by how many bytes its memory grows from the first tenth of that to the end."""
-    rate = 2 * statistics.median(server.rates)
+    """Twice the rate that it holds, and by how many bytes its memory grows from the first tenth of that to the end.
+
+    If it holds none, twice the first that was tried.
+    """
+    rate = 2 * (statistics.median(server.rates) or FIRST_RATE)
     load(server.port, server.requests, rate, seconds / 10)
     before = server.memory()
     found = load(server.port, server.requests, rate, seconds, seed=1)
@@ -234,7 +238,8 @@ def _report(path: Path | None, servers: Sequence[Server], missing: Sequence[str]
         [name, f"{rate:,.0f}", times(ours / rate) if rate and name != OURS else "", f"{server.memory_bytes / 1e6:,.0f}"]
         for server, (name, rate) in zip(servers, held.items(), strict=True)
     ]
-    print_table("Rates held with p99 under 100 ms", ["server", "requests/s", "ours against it", "memory, MB"], cells)
+    title = f"Rates held with p99 under {servers[0].limit:g} ms"
+    print_table(title, ["server", "requests/s", "ours against it", "memory, MB"], cells)
     best = max((rate for name, rate in held.items() if name != OURS), default=None)
     rejected = sorted(over.rejected)
     summary = {

@@ -8,6 +8,7 @@ import pytest
 
 from exported import exported
 from pocketbert.engines import choice
+from pocketbert.engines.batching import bucket
 from pocketbert.engines.choice import by_precision, open_directory
 from pocketbert.engines.exported import open_file
 from pocketbert.errors import ModelError
@@ -182,5 +183,28 @@ def test_a_file_is_chosen_for_single_texts_or_for_full_batches(folder, monkeypat
 
     monkeypatch.setattr(choice, "open_file", open_unevenly)
     assert open_directory(folder, threads=2).path == ONNX["fp32"]
-    assert open_directory(folder, threads=2, full=True).path == OPENVINO["fp32"]
-    assert open_directory(folder, threads=2, streams=2, full=True).path == OPENVINO["fp32"]
+    assert open_directory(folder, threads=2, batch_tokens=512).path == OPENVINO["fp32"]
+    assert open_directory(folder, threads=2, streams=2, batch_tokens=512).path == OPENVINO["fp32"]
+
+
+def test_engines_are_timed_on_batches_that_runs_would_have(folder, monkeypatch):
+    monkeypatch.setattr(choice, "multiplies_bf16", lambda: False)
+    seen = set()
+
+    def open_and_see(path, *how):
+        engine = open_file(path, *how)
+        run = engine.run
+
+        def run_and_tell(inputs):
+            seen.add(inputs["input_ids"].shape)
+            return run(inputs)
+
+        engine.run = run_and_tell
+        return engine
+
+    monkeypatch.setattr(choice, "open_file", open_and_see)
+    longest = open_directory(folder, threads=2, batch_tokens=512).engine.description.max_length
+    full = [(rows, tokens) for rows, tokens in seen if rows > 1]
+    assert full
+    for rows, tokens in full:  # what is padded counts, and no further text would have room
+        assert bucket(tokens, longest) == tokens and rows * tokens <= 512 < (rows + 1) * tokens

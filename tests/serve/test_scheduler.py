@@ -102,6 +102,22 @@ def test_who_would_wait_too_long_is_told_at_once():
     assert run_jumping(main()) == (0, 429, {"retry-after": "1"})
 
 
+def test_time_spent_on_reading_counts_unless_nothing_waits():
+    async def main():
+        scheduler = make_scheduler(FakeWorker(seconds=0.01), seconds=2.0)
+        await ask(scheduler, [window(0, 64)])  # a full batch tells the speed: 0.64 s
+        idle = await scheduler.run([window(1, 64)], spent=5.0)
+        running = asyncio.create_task(ask(scheduler, [window(2, 64)]))
+        await asyncio.sleep(0)
+        with pytest.raises(Problem) as refused:
+            await scheduler.run([window(3, 64)], spent=1.0)
+        beside = await scheduler.run([window(4, 64)], spent=0.5)
+        await running
+        return len(idle.logits), refused.value.status, len(beside.logits)
+
+    assert run_jumping(main()) == (1, 429, 1)
+
+
 def test_one_slow_moment_is_forgotten():
     async def main():
         worker = FakeWorker(seconds=1.0)

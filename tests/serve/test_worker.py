@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -12,9 +13,28 @@ from exported import exported
 from pocketbert.errors import ModelError
 from pocketbert.inference.reading import Window
 from pocketbert.serve import processes
+from pocketbert.serve.warming import shapes
 from pocketbert.serve.worker import Worker
 
-OPTIONS = {"threads": 1, "streams": 1, "engine": "onnxruntime", "precision": None, "warm_up": 0}
+OPTIONS = {"threads": 1, "streams": 1, "engine": "onnxruntime", "precision": None, "batch_tokens": 16, "warm_up": 0}
+
+RECORDS = """
+import sys
+from pathlib import Path
+
+from pocketbert.serve import warming, worker_process
+
+run_batch = warming.run_batch
+
+def record(engine, batch):
+    with Path(sys.argv[0]).with_suffix(".txt").open("a") as shapes:
+        print(len(batch), len(batch[0].ids), file=shapes)
+    return run_batch(engine, batch)
+
+warming.run_batch = record
+worker_process.main()
+"""
+"""A worker that writes down what it runs unasked."""
 
 
 @pytest.fixture
@@ -56,3 +76,28 @@ def test_a_replacement_that_cannot_be_started_is_tried_again(crowded):
 
     told, shape = asyncio.run(main())
     assert told[:2] == [(False, False), (False, True)] and told[-1] == (True, False) and shape == (2,)
+
+
+def test_a_worker_that_nobody_asks_meets_the_shapes_that_are_left_and_answers_in_between(tmp_path):
+    script, seen = tmp_path / "worker.py", tmp_path / "worker.txt"
+    script.write_text(RECORDS)
+
+    def met():
+        return [tuple(map(int, line.split())) for line in seen.read_text().splitlines()] if seen.exists() else []
+
+    async def main():
+        worker = Worker(exported("classification"), OPTIONS, 20.0, (sys.executable, str(script)))
+        said = await worker.start()
+        wanted, answers = list(shapes(said.description.max_length, 16)), []
+        at_first = len(met())
+        async with asyncio.timeout(60):
+            while len(met()) < len(wanted):
+                answers += await worker.run([Window([2, 3])])
+                await asyncio.sleep(0.25)
+        await asyncio.sleep(0.5)
+        await worker.close()
+        return at_first, wanted, answers
+
+    at_first, wanted, answers = asyncio.run(main())
+    assert at_first <= 1 and met() == wanted
+    assert len(answers) > 1 and all((each == answers[0]).all() for each in answers)

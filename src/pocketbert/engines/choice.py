@@ -23,19 +23,16 @@ from pocketbert.engines.calibration import calibration_key, recall, remember
 from pocketbert.engines.description import Description, Precision
 from pocketbert.engines.exported import open_file
 from pocketbert.engines.golden import FOLDER, Golden
-from pocketbert.engines.parity import differences, golden_features, limit_of
+from pocketbert.engines.parity import differences, limit_of
 from pocketbert.errors import ModelError
 from pocketbert.machine import granted_cores, multiplies_bf16
 from pocketbert.manifest import NAME, ExportedFile, read_manifest
 from pocketbert.recipe import Limits
-from pocketbert.tasks.base import Feature, collate
 
 SPOT_CHECKS = 8
 """Golden texts that are run at each load: a moment's work."""
-ROUNDS = 3
-"""In which engines are timed on them, in turn."""
-_BATCH_TOKENS, _BATCHES = 1024, 3
-"""Tokens of the batches that are timed where several run at once, full ones, and how many: they take long enough."""
+_LENGTHS, _ROUNDS = (16, 64, 256), 2
+"""Tokens of the texts that engines are timed on, in turn, and in how many rounds after one that warms up."""
 
 EngineName = Literal["openvino", "onnxruntime"]
 ENGINES: tuple[EngineName, ...] = ("openvino", "onnxruntime")
@@ -60,7 +57,7 @@ def open_directory(
     threads: int | None = None,
     streams: int = 1,
     *,
-    full: bool = False,
+    batch_tokens: int | None = None,
     engine: EngineName | None = None,
     precision: Precision | None = None,
 ) -> Opened:
@@ -70,7 +67,8 @@ def open_directory(
         folder: a directory that ``export`` made.
         threads: of all calls together; all cores that the process was granted when absent.
         streams: calls that run at once and share the threads.
-        full: whether it is to be the fastest with full batches, as under load; with texts alone when not.
+        batch_tokens: of the full batches, padding included, with which it is to be the fastest, as under load; with
+            texts alone when absent.
         engine: the only one in question; any when absent.
         precision: the only one in question; any when absent.
 
@@ -87,13 +85,13 @@ def open_directory(
         raise ModelError(f"{folder}: has no file of {precision or 'any precision'} for {engine or 'a server'}: {there}")
     golden = Golden.read(folder / FOLDER)
     cores = threads or granted_cores()
-    options = {"threads": cores, "streams": streams, "full": full, "engine": engine, "precision": precision}
+    options = {"threads": cores, "streams": streams, "engine": engine, "precision": precision, "batch": batch_tokens}
     key = calibration_key(folder, options)
     known = next((each for each in exports if each.path == recall(folder, key)), None)
     if known:
         with suppress(ModelError):  # then the choice is made anew, and tells what is wrong with each
             return Opened(known.path, _open_right(folder, known, _sample(golden), threads, streams))
-    chosen, opened = choose(folder, exports, golden, threads, streams, full)
+    chosen, opened = choose(folder, exports, golden, threads, streams, batch_tokens)
     remember(folder, key, chosen.path)
     return Opened(chosen.path, opened)
 
@@ -109,7 +107,7 @@ def choose(
     golden: Golden,
     threads: int | None = None,
     streams: int = 1,
-    full: bool = False,
+    batch_tokens: int | None = None,
 ) -> tuple[ExportedFile, Engine]:
     """The fastest of the files that answer right, of the precision that this processor should be fastest with.
 
@@ -119,7 +117,7 @@ def choose(
         golden: texts and answers, of which some are run.
         threads: of all calls together; all cores that the process was granted when absent.
         streams: calls that run at once and share the threads.
-        full: whether it is to be the fastest with full batches; with texts alone when not.
+        batch_tokens: of the full batches with which it is to be the fastest; with texts alone when absent.
 
     Raises:
         ModelError: none of them can be run here and answers right; the message says what was wrong with each.
@@ -136,7 +134,7 @@ def choose(
                 refused.append(str(error))
         if right:
             found = list(right.values())
-            return found[_fastest([engine for _, engine in found], sample, streams, full)]
+            return found[_fastest([engine for _, engine in found], sample, streams, batch_tokens)]
     raise ModelError(f"{folder}: no file answers right on this machine\n  " + "\n  ".join(refused))
 
 
@@ -192,29 +190,26 @@ def _open_right(folder: Path, exported: ExportedFile, golden: Golden, threads: i
     return engine
 
 
-def _fastest(engines: Sequence[Engine], golden: Golden, streams: int, full: bool) -> int:
+def _fastest(engines: Sequence[Engine], golden: Golden, streams: int, batch_tokens: int | None) -> int:
     """Which engine answers soonest, in turn: texts alone, or full batches in all streams.
 
-    Which is the faster differs between the two. The mean over texts counts short and long ones alike. Each counts with
-    its best time, for whatever else the machine does can only add to it.
+    Which is the faster differs between the two. The mean over lengths counts short and long texts alike. Each counts
+    with its best time, for whatever else the machine does can only add to it.
     """
     if len(engines) == 1:
         return 0
-    batches = _full_batches(golden) if full else [_repeat(each, 1) for each in golden_features(golden)]
+    longest = engines[0].description.max_length
+    lengths = sorted({min(length, longest) for length in _LENGTHS})
+    batches = [_batch(golden, max(1, (batch_tokens or 0) // length), length) for length in lengths]
     with ThreadPoolExecutor(streams) as threads:
-        rounds = [[_seconds(engine, batches, threads, streams) for engine in engines] for _ in range(1 + ROUNDS)]
+        rounds = [[_seconds(engine, batches, threads, streams) for engine in engines] for _ in range(1 + _ROUNDS)]
     return int(np.log(np.min(rounds[1:], axis=0)).mean(axis=1).argmin())  # the first round warms up
 
 
-def _full_batches(golden: Golden) -> list[Inputs]:
-    """A short, a middling and a long text, each as many times as fill a batch."""
-    features = sorted(golden_features(golden), key=lambda feature: len(feature["input_ids"]))
-    chosen = features[:: max(1, (len(features) - 1) // (_BATCHES - 1))][:_BATCHES]
-    return [_repeat(feature, max(1, _BATCH_TOKENS // len(feature["input_ids"]))) for feature in chosen]
-
-
-def _repeat(feature: Feature, copies: int) -> Inputs:
-    return collate([feature] * copies, 0)  # nothing is padded
+def _batch(golden: Golden, rows: int, length: int) -> Inputs:
+    """Golden texts as one, over and over: (rows, length)."""
+    ids, types = (np.resize(each, (rows, length)) for each in np.concatenate(golden.ids, axis=1))
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": types}
 
 
 def _seconds(engine: Engine, batches: Sequence[Inputs], threads: Executor, streams: int) -> list[float]:

@@ -10,6 +10,7 @@ from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.inference.answers import AnswerPipeline
 from pocketbert.inference.masks import MaskPipeline
 from pocketbert.inference.pipeline import Pipeline
+from pocketbert.inference.running import BATCH_TOKENS
 from pocketbert.inference.texts import (
     ClassificationPipeline,
     EmbeddingPipeline,
@@ -87,7 +88,8 @@ def _open(
     if not model.is_dir():
         raise ModelError(f"{model}: no such model directory; name one that pocketbert export made")
     wanted: EngineName | None = None if engine == "auto" else engine
-    return model, open_directory(model, threads, streams, full=streams > 1, engine=wanted, precision=precision)
+    batch = BATCH_TOKENS if streams > 1 else None
+    return model, open_directory(model, threads, streams, batch_tokens=batch, engine=wanted, precision=precision)
 
 
 def _pipeline_of(said: str, wanted: str | None, folder: Path) -> type[Pipeline[Any, Any]]:

@@ -1,6 +1,6 @@
 """The app: routes, errors and the page, inside the layers that every request passes."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -104,10 +104,10 @@ def _locked(app: FastAPI, metrics_open: bool) -> set[tuple[str, str]]:
     return {*locked, ("GET", "/openapi.json"), ("HEAD", "/openapi.json")}
 
 
-def _tell(understand: Callable[[Any], Problem]) -> Callable[[Request, Exception], Response]:
+def _tell(understand: Callable[[Any], Problem]) -> Callable[[Request, Exception], Awaitable[Response]]:
     """A handler of errors that a route raised."""
 
-    def handle(request: Request, error: Exception) -> Response:
+    async def handle(request: Request, error: Exception) -> Response:  # a plain function would go through a thread
         return respond(understand(error), request.url.path)
 
     return handle

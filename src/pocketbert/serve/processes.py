@@ -53,8 +53,8 @@ class WorkerProcess:
 
     Args:
         command: that starts it.
-        options: of :func:`~pocketbert.engines.choice.open_directory`; the folder; and ``warm_up``, tokens of a batch,
-            or 0.
+        options: of :func:`~pocketbert.engines.choice.open_directory`; the folder; ``batch_tokens``; and ``warm_up``,
+            seconds before it is ready.
     """
 
     def __init__(self, command: Sequence[str], options: dict[str, Any]) -> None:

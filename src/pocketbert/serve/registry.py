@@ -14,6 +14,7 @@ from pocketbert.serve.problems import Problem, failed
 from pocketbert.serve.processes import COMMAND
 from pocketbert.serve.served import ServedModel, Task
 from pocketbert.serve.settings import Settings
+from pocketbert.serve.warming import START_SECONDS
 from pocketbert.serve.worker import Worker
 
 Stamp = tuple[int, int, int]
@@ -136,7 +137,8 @@ class Registry:
             "streams": settings.granted_streams,
             "engine": None if settings.engine == "auto" else settings.engine,
             "precision": settings.precision,
-            "warm_up": settings.batch_tokens,
+            "batch_tokens": settings.batch_tokens,
+            "warm_up": START_SECONDS,
         }
         worker = Worker(folder, options, settings.batch_timeout, self._command)
         said = await worker.start()

@@ -134,13 +134,17 @@ class Scheduler:
         self.last_failed = False
         """Whether the last batch did."""
 
-    async def run(self, windows: Sequence[Window]) -> Ran:
+    async def run(self, windows: Sequence[Window], spent: float = 0.0) -> Ran:
         """Run windows; who is cancelled while they wait takes them out of the queue.
+
+        Args:
+            windows: of a request.
+            spent: seconds that have gone by since it came.
 
         Raises:
             Problem: they would wait or have waited too long, the model failed at them, or there is no worker.
         """
-        ask = self._accept(windows)
+        ask = self._accept(windows, spent)
         late = asyncio.get_running_loop().call_later(_LATEST * self._bounds.seconds, self._expire, ask)
         try:
             self.advance()
@@ -152,11 +156,12 @@ class Scheduler:
             late.cancel()
             self._forget(ask)
 
-    def check_room(self, length: int = 0) -> None:
+    def check_room(self, length: int = 0, spent: float = 0.0) -> None:
         """Refuse at once.
 
         Args:
             length: tokens of the longest window; 0 before a text is read.
+            spent: seconds that have gone by since the request came.
 
         Raises:
             Problem: who came now would be answered too late, or there is no worker to come.
@@ -164,7 +169,7 @@ class Scheduler:
         if self._worker.failing and not self._worker.ready:
             raise unhealthy("the model cannot be loaded at present")
         wait = self._foresight.factor * self._work()
-        answered = wait + self._pace.of_batch(1, length)
+        answered = spent + wait + self._pace.of_batch(1, length)
         if wait and answered > self._bounds.seconds:
             self._metrics.reject("deadline")
             raise overloaded("the model is overloaded: the answer would come too late", answered - self._bounds.seconds)
@@ -182,9 +187,9 @@ class Scheduler:
                 self._settle(ask, unhealthy("the model cannot be loaded at present"))
         self.advance()
 
-    def _accept(self, windows: Sequence[Window]) -> Ask:
+    def _accept(self, windows: Sequence[Window], spent: float) -> Ask:
         sizes = [bucket(len(window.ids), self._max_length) for window in windows]
-        self.check_room(max(sizes))
+        self.check_room(max(sizes), spent)
         total, room = sum(sizes), self._bounds.queue_tokens
         if total > room:
             raise too_much(f"{total} tokens in one request are more than the {room} that may wait; send fewer at once")

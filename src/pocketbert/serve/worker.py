@@ -16,7 +16,8 @@ class Worker:
 
     Args:
         folder: the model directory.
-        options: threads, streams, engine and precision; and tokens of a batch, for which the first process warms up.
+        options: threads, streams, engine and precision; tokens of a batch; and seconds for which the first process
+            warms up before it is ready.
         timeout: seconds for a batch.
         command: that starts a process.
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+import selectors
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,11 @@ import numpy as np
 
 from pocketbert.engines.base import Engine, Logits
 from pocketbert.engines.choice import Opened, open_directory
-from pocketbert.errors import PocketBertError
+from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.inference.reading import Window
 from pocketbert.inference.running import run_batch
 from pocketbert.serve.frames import Head, pack, read_message
-from pocketbert.serve.warming import warm_up
+from pocketbert.serve.warming import WarmUp
 
 
 class Channel:
@@ -30,8 +32,8 @@ class Channel:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._stream = connection.makefile("rb")
-        self._connection = connection
+        self._connection, self._coming = connection, selectors.DefaultSelector()
+        self._coming.register(connection, selectors.EVENT_READ)
         self._sending = threading.Lock()
 
     def send(self, head: Head, payload: bytes = b"") -> None:
@@ -42,18 +44,33 @@ class Channel:
             except OSError:
                 os._exit(0)
 
+    def silent(self, seconds: float) -> bool:
+        """Whether nothing comes for so long."""
+        return not self._coming.select(seconds)
+
     def receive(self) -> Head | None:
         """The next message; None when the server has gone."""
-        message = read_message(self._stream.read)
+        message = read_message(lambda size: self._connection.recv(size, socket.MSG_WAITALL))
         return message[0] if message else None
 
 
-def work(channel: Channel, engine: Engine, streams: int) -> None:
-    """Run batches until the server closes the connection."""
-    with ThreadPoolExecutor(streams, thread_name_prefix="pocketbert-engine") as threads:
-        while (head := channel.receive()) is not None:
-            threads.submit(_run, channel, engine, head)
-        os._exit(0)  # an engine that hangs would keep the process
+def work(channel: Channel, engine: Engine, threads: Executor, warm_up: WarmUp) -> None:
+    """Run batches until the server closes the connection, and warm up while it sends none."""
+    running: list[Future[None]] = []
+
+    def silent(seconds: float) -> bool:
+        while channel.silent(seconds):
+            if all(batch.done() for batch in running):
+                return True
+        return False
+
+    while True:
+        with suppress(ModelError, MemoryError):  # if it concerns a request, that one will tell
+            warm_up.run_while(silent)
+        if (head := channel.receive()) is None:
+            os._exit(0)  # an engine that hangs would keep the process
+        running = [batch for batch in running if not batch.done()]
+        running.append(threads.submit(_run, channel, engine, head))
 
 
 def _run(channel: Channel, engine: Engine, head: Head) -> None:
@@ -85,15 +102,17 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the server ends it, when all is answered
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     options = json.loads(sys.argv[2])
+    folder, seconds = options.pop("folder"), options.pop("warm_up")
+    threads = ThreadPoolExecutor(options["streams"], thread_name_prefix="pocketbert-engine")
     try:
-        batch_tokens = options.pop("warm_up")
-        opened = open_directory(Path(options.pop("folder")), full=True, **options)
-        warm_up(opened.engine, batch_tokens)
+        opened = open_directory(Path(folder), **options)
+        warm_up = WarmUp(opened.engine, options["batch_tokens"], options["streams"], threads)
+        warm_up.run(seconds)
     except (PocketBertError, MemoryError) as error:
         channel.send({"refused": str(error)})
         return
     channel.send({"ready": describe(opened)})
-    work(channel, opened.engine, options["streams"])
+    work(channel, opened.engine, threads, warm_up)
 
 
 if __name__ == "__main__":
