@@ -148,11 +148,11 @@ class ServedModel:
         """
         self.scheduler.check_room()
         started = time.perf_counter()
-        read = partial(self._read, pipeline, inputs, options, started + self._patience)
+        reading = partial(self._read, pipeline, inputs, options, started + self._patience)
         if account.characters <= _SHORT:
-            reads = read()
+            reads = reading()
         else:
-            reads = await asyncio.get_running_loop().run_in_executor(self._threads, read)
+            reads = await asyncio.get_running_loop().run_in_executor(self._threads, reading)
         account.tokenise = time.perf_counter() - started
         account.truncated = [number for number, read in enumerate(reads) if read.truncated]
         if account.truncated and not cut:
