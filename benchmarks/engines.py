@@ -140,6 +140,8 @@ def main() -> None:
     flags = _flags()
     torch.set_num_threads(flags.threads)
     shapes, seconds, rounds = (SHORT_SHAPES, 0.05, 2) if flags.short else (SHAPES, flags.seconds, flags.rounds)
+    if flags.scratch:
+        Path(flags.scratch).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=flags.scratch) as name:
         ways = make_ways(Path(name), SHORT_SIZES if flags.short else SIZES, flags.threads, shapes, seconds)
         for label, way in ways.items():
