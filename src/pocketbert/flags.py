@@ -14,7 +14,7 @@ from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Section, parse_section, parse_value
 
 PANELS = {
-    "options": "How it learns",
+    "options": "How it is done",
     "student": "The student",
     "data": "The rows",
     "prediction": "How it predicts",
