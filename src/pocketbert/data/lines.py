@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-import pyarrow as pa
-
 from pocketbert.data.records import Skipped
 from pocketbert.errors import DataError
 
@@ -91,6 +89,8 @@ def decompress(file: Any, path: Path | str) -> Any:
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=file)
     if suffix == ".zst":
+        import pyarrow as pa  # takes a moment, which a pipeline that reads no files need not wait for
+
         # Unlike the zstandard package's reader this one notices a file that was cut off.
         return io.BufferedReader(pa.CompressedInputStream(file, "zstd"), CHUNK)
     return file

@@ -29,7 +29,7 @@ from pocketbert.machine import granted_cores, multiplies_bf16
 from pocketbert.manifest import NAME, ExportedFile, read_manifest
 from pocketbert.recipe import Limits
 
-SPOT_CHECKS = 8
+SPOT_CHECKS = 4
 """Golden texts that are run at each load: a moment's work."""
 _LENGTHS, _ROUNDS = (16, 64, 256), 2
 """Tokens of the texts that engines are timed on, in turn, and in how many rounds after one that warms up."""
