@@ -17,7 +17,7 @@ import numpy as np
 
 from pocketbert.engines.base import Engine, Logits
 from pocketbert.engines.choice import Opened, open_directory
-from pocketbert.errors import ModelError, PocketBertError
+from pocketbert.errors import PocketBertError
 from pocketbert.inference.reading import Window
 from pocketbert.inference.running import run_batch
 from pocketbert.serve.frames import Head, pack, read_message
@@ -65,7 +65,7 @@ def work(channel: Channel, engine: Engine, threads: Executor, warm_up: WarmUp) -
         return False
 
     while True:
-        with suppress(ModelError, MemoryError):  # if it concerns a request, that one will tell
+        with suppress(PocketBertError, MemoryError, OSError):  # if it concerns a request, that one will tell
             warm_up.run_while(silent)
         if (head := channel.receive()) is None:
             os._exit(0)  # an engine that hangs would keep the process
