@@ -105,7 +105,8 @@ def write_input(path: Path, texts: Sequence[str]) -> None:
 def _command(model: Path, folder: Path, name: str, flags: argparse.Namespace) -> list[str]:
     output = folder / "outputs" / name / "out.parquet"
     command = [sys.executable, "-m", "pocketbert.cli", "predict", str(model), str(folder / "input.parquet")]
-    return [*command, "--output", str(output), "--part-rows", str(flags.part_rows)]
+    # Both runs with the same file: auto, asked twice, may choose another the second time, whose last digits differ.
+    return [*command, "--output", str(output), "--part-rows", str(flags.part_rows), "--runtime", "onnxruntime"]
 
 
 def run_whole(model: Path, folder: Path, flags: argparse.Namespace) -> dict[str, float]:
