@@ -1,4 +1,4 @@
-"""What is run before the first request."""
+"""What is run before the first request, and while nobody asks."""
 
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace

@@ -101,3 +101,20 @@ def test_a_worker_that_nobody_asks_meets_the_shapes_that_are_left_and_answers_in
     at_first, wanted, answers = asyncio.run(main())
     assert at_first <= 1 and met() == wanted
     assert len(answers) > 1 and all((each == answers[0]).all() for each in answers)
+
+
+def test_a_worker_whose_engine_fails_while_nobody_asks_goes_on(tmp_path):
+    script, seen = tmp_path / "worker.py", tmp_path / "worker.txt"
+    script.write_text(RECORDS.replace("return run_batch(engine, batch)", 'raise OSError("as told")'))
+
+    async def main():
+        worker = Worker(exported("classification"), OPTIONS, 20.0, (sys.executable, str(script)))
+        await worker.start()
+        async with asyncio.timeout(60):
+            while not seen.exists():
+                await asyncio.sleep(0.01)
+        logits = await worker.run([Window([2, 3])])
+        await worker.close()
+        return logits[0].shape, worker.restarts
+
+    assert asyncio.run(main()) == ((2,), 0)
