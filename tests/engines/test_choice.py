@@ -9,6 +9,7 @@ import pytest
 from exported import exported
 from pocketbert.engines import choice
 from pocketbert.engines.batching import bucket
+from pocketbert.engines.calibration import recall, remember
 from pocketbert.engines.choice import by_precision, open_directory
 from pocketbert.engines.exported import open_file
 from pocketbert.errors import ModelError
@@ -123,7 +124,20 @@ def test_a_choice_for_other_threads_or_another_manifest_is_made_anew(folder, slo
     slow.clear()
     slow.add("openvino")
     assert open_directory(folder, threads=2).path == ONNX["fp32"]
-    assert open_directory(folder, threads=1).path == ONNX["fp32"]  # for it remembers the last
+    assert open_directory(folder, threads=1).path == OPENVINO["fp32"]  # each use keeps its own
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert open_directory(folder, threads=1).path == ONNX["fp32"]
+
+
+def test_a_memory_does_not_grow_for_ever(tmp_path):
+    for number in range(100):
+        remember(tmp_path, f"key {number}", f"file {number}")
+    known = [number for number in range(100) if recall(tmp_path, f"key {number}") == f"file {number}"]
+    assert known == list(range(68, 100))
+    remember(tmp_path, "key 68", "another file")
+    remember(tmp_path, "key 100", "file 100")
+    assert (recall(tmp_path, "key 68"), recall(tmp_path, "key 69")) == ("another file", None)
 
 
 def test_a_remembered_file_that_answers_wrong_now_is_passed_over(folder, slow, monkeypatch):
@@ -136,10 +150,12 @@ def test_a_remembered_file_that_answers_wrong_now_is_passed_over(folder, slow, m
     assert open_directory(folder, threads=1).path == ONNX["fp32"]
 
 
-def test_a_damaged_memory_is_none(folder):
-    (folder / "calibration.json").write_text("{", encoding="utf-8")
+@pytest.mark.parametrize("content", ["{", '{"key": "0", "path": "onnx/model.onnx"}', '{"choices": {"0": 1}}'])
+def test_a_damaged_memory_is_none(folder, content):
+    memory = folder / "calibration.json"
+    memory.write_text(content, encoding="utf-8")
     path = open_directory(folder, threads=1).path
-    assert json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["path"] == path
+    assert list(json.loads(memory.read_text(encoding="utf-8"))["choices"].values()) == [path]
 
 
 @pytest.mark.parametrize(("engine", "precision"), [("openvino", "fp16"), ("onnxruntime", None), (None, "fp32")])

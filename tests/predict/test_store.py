@@ -61,10 +61,45 @@ def test_a_glob_in_an_object_store(tmp_path, memory):
     assert [int(row["id"]) for row in rows(tmp_path / "out.jsonl")] == list(range(30))
     with pytest.raises(DataError, match="nothing matches"):
         run("memory://box/*.tsv", tmp_path / "other.jsonl")
-    with pytest.raises(DataError, match=r"memory://box/gone\.csv"):
-        run("memory://box/gone.csv", tmp_path / "other.jsonl")
+    for source in ("gone.csv", "gone.csv.gz", "gone.parquet"):
+        with pytest.raises(DataError, match=rf"memory://box/{source}: cannot be read \(.*gone"):
+            run(f"memory://box/{source}", tmp_path / "other.jsonl")
     with pytest.raises(PocketBertError, match=r"nothing://box/a\.csv: "):
         run("nothing://box/a.csv", tmp_path / "other.jsonl")
+
+
+class RefusedError(Exception):
+    """As the libraries of object stores raise them: of no class that this project knows."""
+
+
+@pytest.mark.parametrize("error", [RefusedError("no credentials"), PermissionError("no credentials"), TimeoutError()])
+@pytest.mark.parametrize("call", ["find", "exists", "ukey", "open", "pipe_file", "put_file", "cat_file", "rm"])
+def test_a_store_that_refuses_loses_nothing(tmp_path, memory, monkeypatch, call, error):
+    reference = local(tmp_path, "in.csv", "out.csv")
+    memory.pipe_file("/box/in.csv", (tmp_path / "in.csv").read_bytes())
+    with killed_after(2):
+        run("memory://box/in.csv", "memory://box/out.csv", part_rows=7)
+    memory.pipe_file("/box/out.csv.manifest.json", b"of an output that somebody has removed")
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(type(memory), call, refuse)
+    told = f"memory://box/.*: the store refuses or is not reached .({type(error).__name__}|.*no credentials)"
+    with pytest.raises(PocketBertError, match=told):
+        run("memory://box/in.csv", "memory://box/out.csv", part_rows=7)
+    monkeypatch.undo()
+    run("memory://box/in.csv", "memory://box/out.csv", part_rows=7)
+    assert memory.cat_file("/box/out.csv") == reference["out.csv"]
+
+
+def test_a_store_that_cannot_be_entered(tmp_path, monkeypatch):
+    def refuse(_):
+        raise RefusedError("no credentials")
+
+    monkeypatch.setattr(fsspec, "url_to_fs", refuse)
+    with pytest.raises(PocketBertError, match=r"memory://box/in\.csv: .*RefusedError: no credentials"):
+        run("memory://box/in.csv", tmp_path / "out.csv")
 
 
 def test_a_file_by_its_url_is_a_file(tmp_path):

@@ -70,10 +70,14 @@ def damage_explained(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, OSError) as error:
-        # Decompressors raise an OSError without a number; those of the system have one.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        if isinstance(error, OSError) and not _of_decompressor(error):
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
         raise DataError(f"{path}: the compressed file is damaged ({error}); fetch it again") from error
+
+
+def _of_decompressor(error: OSError) -> bool:
+    """Whether a decompressor raised it: errors of the system have a number, those of object stores a class."""
+    return error.errno is None and type(error) in (OSError, gzip.BadGzipFile)
 
 
 def decompress(file: Any, path: Path | str) -> Any:

@@ -15,16 +15,19 @@ NAME = "calibration.json"
 _LIBRARIES = ("onnxruntime", "openvino")
 
 
+_KEPT = 32
+"""Choices at most: a directory that many kinds of machine share is not to grow for ever."""
+
+
 class Calibration(BaseModel):
     """What was found.
 
     Attributes:
-        key: hash of all that the choice depends on: the manifest, the processor, the libraries, the options.
-        path: of the file, from the model directory.
+        choices: by the hash of all that a choice depends on (the manifest, the processor, the libraries, the options)
+            the file, from the model directory; the latest last.
     """
 
-    key: str
-    path: str
+    choices: dict[str, str]
 
 
 def calibration_key(folder: Path, options: Mapping[str, object]) -> str:
@@ -36,17 +39,22 @@ def calibration_key(folder: Path, options: Mapping[str, object]) -> str:
 
 def recall(folder: Path, key: str) -> str | None:
     """The file that was chosen when everything was as it is now; None where there is no such memory."""
-    try:
-        found = Calibration.model_validate_json((folder / NAME).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return found.path if found.key == key else None
+    return _read(folder).choices.get(key)
 
 
 def remember(folder: Path, key: str, path: str) -> None:
-    """Keep a choice; where the directory cannot be written to, each load makes it anew."""
+    """Keep a choice beside others; where the directory cannot be written to, each load makes it anew."""
+    others = [(each, chosen) for each, chosen in _read(folder).choices.items() if each != key]
+    known = Calibration(choices=dict([*others, (key, path)][-_KEPT:]))
     with suppress(OSError):
-        write_atomically(folder / NAME, Calibration(key=key, path=path).model_dump_json(indent=2) + "\n")
+        write_atomically(folder / NAME, known.model_dump_json(indent=2) + "\n")
+
+
+def _read(folder: Path) -> Calibration:
+    try:
+        return Calibration.model_validate_json((folder / NAME).read_bytes())
+    except (OSError, ValidationError):
+        return Calibration(choices={})
 
 
 def _version(library: str) -> str:

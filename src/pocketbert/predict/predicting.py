@@ -14,7 +14,7 @@ from pocketbert.predict.computing import Computer, format_of_plan
 from pocketbert.predict.finishing import check_complete, finish
 from pocketbert.predict.interruption import stoppable
 from pocketbert.predict.options import PredictOptions
-from pocketbert.predict.plan import NAME, Chosen, Fingerprint, Part, Plan, difference
+from pocketbert.predict.plan import NAME, Fingerprint, Part, Plan, difference
 from pocketbert.predict.planning import fingerprint, load_model, make_plan, target_of
 from pocketbert.predict.progress import Meter
 from pocketbert.predict.results import Predicted, Record
@@ -142,8 +142,7 @@ class _Run:
 
     def _begin(self, sources: Sequence[Source]) -> tuple[Plan, Pipeline[Any, Any]]:
         target = target_of(self.output, sources)
-        chosen: Chosen | None = None
-        pipeline = load_model(self.model, self.options, chosen)
+        pipeline = load_model(self.model, self.options, None)
         try:
             plan, note = make_plan(self.model, pipeline, self.options, sources, target)
             self.store.commit(NAME, plan.model_dump_json().encode())
