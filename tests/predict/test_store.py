@@ -93,6 +93,15 @@ def test_a_store_that_refuses_loses_nothing(tmp_path, memory, monkeypatch, call,
     assert memory.cat_file("/box/out.csv") == reference["out.csv"]
 
 
+def test_a_bucket_that_is_not_there(tmp_path, memory, monkeypatch):
+    def refuse(*_, **__):
+        raise FileNotFoundError("The specified bucket does not exist")  # as s3fs does
+
+    monkeypatch.setattr(type(memory), "find", refuse)
+    with pytest.raises(PocketBertError, match=r"memory://box/out\.csv: cannot be written \(The specified bucket does not"):
+        run(write_rows(tmp_path / "in.csv", ROWS), "memory://box/out.csv")
+
+
 def test_a_store_that_cannot_be_entered(tmp_path, monkeypatch):
     def refuse(_):
         raise RefusedError("no credentials")

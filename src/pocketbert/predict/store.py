@@ -219,12 +219,14 @@ class RemoteStore:
     def __init__(self, system: Any, output: str) -> None:
         path = PurePosixPath(output)
         self._system, self._output = system, output
+        self._name = system.unstrip_protocol(output)
         self._work = str(path.with_name(f".{path.name}.parts"))
 
     def names(self) -> set[str]:
         """See :class:`Store`."""
         self._system.invalidate_cache()
-        found = self._system.find(self._work)
+        with _explained(self._name):  # of a bucket that is not there
+            found = self._system.find(self._work)
         return {PurePosixPath(path).name for path in found}
 
     def open(self, name: str) -> Any:
@@ -233,13 +235,13 @@ class RemoteStore:
 
     def commit(self, name: str, content: bytes) -> None:
         """See :class:`Store`."""
-        with _explained(self._output):
+        with _explained(self._name):
             self._system.makedirs(self._work, exist_ok=True)
             self._system.pipe_file(f"{self._work}/{name}", content)
 
     def publish(self, ending: str, write: Callable[[BinaryIO], object]) -> None:
         """See :class:`Store`: put together on this machine, then put there whole."""
-        with _explained(self._output), tempfile.TemporaryDirectory() as folder:
+        with _explained(self._name), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / _WHOLE
             with path.open("wb") as file:
                 write(file)
@@ -247,7 +249,7 @@ class RemoteStore:
 
     def publish_folder(self, names: Sequence[str]) -> None:
         """See :class:`Store`; the manifest, which comes last, tells that all are there."""
-        with _explained(self._output):
+        with _explained(self._name):
             self._system.makedirs(self._output, exist_ok=True)
             for name in names:
                 self._system.cp_file(f"{self._work}/{name}", f"{self._output}/{name}")
