@@ -10,6 +10,8 @@ from pocketbert.machine import granted_cores
 # Read when the libraries are imported, so they have to stand before that.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+# From 1.29 on ONNX Runtime numbers each machine and reports processes, sessions and errors of it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 # OpenVINO and NNCF report each import and conversion to a server by this package; where it cannot be had they do not.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

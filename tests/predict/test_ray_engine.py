@@ -99,7 +99,7 @@ def test_a_worker_that_is_killed_costs_no_row(tmp_path):
             driver.terminate()
             driver.wait(timeout=30)
     assert driver.returncode == 0, told
-    assert "Traceback" not in told
+    assert [line for line in told.splitlines() if not line.startswith("guessed columns")] == []
     assert snapshot(tmp_path / "out.parquet") == snapshot(tmp_path / "local" / "out.parquet")
     assert [row["id"] for row in rows(tmp_path / "out.parquet")] == [n for n in range(COUNT) if n % 97]
     assert [row["row"] - 1 for row in failed(tmp_path / "out.parquet")] == list(range(0, COUNT, 97))

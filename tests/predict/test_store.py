@@ -98,7 +98,9 @@ def test_a_bucket_that_is_not_there(tmp_path, memory, monkeypatch):
         raise FileNotFoundError("The specified bucket does not exist")  # as s3fs does
 
     monkeypatch.setattr(type(memory), "find", refuse)
-    with pytest.raises(PocketBertError, match=r"memory://box/out\.csv: cannot be written \(The specified bucket does not"):
+    with pytest.raises(
+        PocketBertError, match=r"memory://box/out\.csv: cannot be written \(The specified bucket does not"
+    ):
         run(write_rows(tmp_path / "in.csv", ROWS), "memory://box/out.csv")
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ _RESTARTS = 20
 """Of a worker, and tries of a group: what kills every worker that meets with it comes to an end."""
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 """Of Ray: no talk over ours, none to anyone else; read when it is imported."""
+_STDERR = 2
 _OBJECT_STORE = 100_000_000
 """Bytes of Ray's memory on this machine: only numbers of parts pass through it."""
 
@@ -62,17 +64,7 @@ def run_on_ray(plan: Plan, output: str, options: PredictOptions, todo: Sequence[
         return
     place = output if is_url(output) else str(Path(output).absolute())
     with _connected(ray, options):
-        groups = _groups(todo, options.workers)
-        # A block a group, made here: tasks that make them would wait for the processors that the workers hold.
-        done = ray.data.from_items(groups, override_num_blocks=len(groups)).map_batches(
-            Worker,
-            fn_constructor_args=(plan.model_dump_json(), place, options.model_dump_json()),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=options.workers),
-            num_cpus=options.threads or 1,
-            max_restarts=_RESTARTS,
-            max_task_retries=_RESTARTS,
-        )
+        done = _started(ray, plan, place, options, _groups(todo, options.workers))
         by_number = {part.number: part for part in todo}
         try:
             for row in done.iter_rows():
@@ -82,6 +74,23 @@ def run_on_ray(plan: Plan, output: str, options: PredictOptions, todo: Sequence[
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1]
             raise PocketBertError(f"{output}: Ray gave up ({reason}); finished parts are kept, run it again") from error
+
+
+def _started(ray: Any, plan: Plan, place: str, options: PredictOptions, groups: Sequence[dict[str, str]]) -> Any:
+    """Groups that are computed when the data set is read."""
+    with warnings.catch_warnings():
+        # Named limits of restarts, without which they have none, are to go in Ray 2.64 and have no heir yet.
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
+        # A block a group, made here: tasks that make them would wait for the processors that the workers hold.
+        return ray.data.from_items(groups, override_num_blocks=len(groups)).map_batches(
+            Worker,
+            fn_constructor_args=(plan.model_dump_json(), place, options.model_dump_json()),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=options.workers),
+            num_cpus=options.threads or 1,
+            max_restarts=_RESTARTS,
+            max_task_retries=_RESTARTS,
+        )
 
 
 @contextmanager
@@ -95,7 +104,8 @@ def _connected(ray: Any, options: PredictOptions) -> Iterator[None]:
             "include_dashboard": False,
         }
         handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **({} if address else local))
+        with _hushed():
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **({} if address else local))
         if threading.current_thread() is threading.main_thread():
             for number, handler in handlers.items():
                 signal.signal(number, handler)  # Ray put its own in their place
@@ -106,6 +116,19 @@ def _connected(ray: Any, options: PredictOptions) -> Iterator[None]:
     finally:
         if not before:
             ray.shutdown()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without the lines in which Ray's native code tells of its own settings; what it fails at is raised too."""
+    kept = os.dup(_STDERR)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
 
 
 def _groups(todo: Sequence[Part], workers: int) -> list[dict[str, str]]:

@@ -91,7 +91,7 @@ def open_store(output: str) -> Store:
         return LocalStore(Path(output))
     system, path = file_system(output)
     protocols = [system.protocol] if isinstance(system.protocol, str) else system.protocol
-    return LocalStore(Path(path)) if "file" in protocols else RemoteStore(system, path)
+    return LocalStore(Path(path)) if "file" in protocols else RemoteStore(output, system, path)
 
 
 class LocalStore:
@@ -212,20 +212,20 @@ class RemoteStore:
     """In an object store, where putting a file is all or nothing; see :class:`Store`.
 
     Args:
+        url: of the output, as messages name it.
         system: the file system of fsspec.
-        output: the object to make, or the common beginning of several.
+        output: the object to make there, or the common beginning of several.
     """
 
-    def __init__(self, system: Any, output: str) -> None:
+    def __init__(self, url: str, system: Any, output: str) -> None:
         path = PurePosixPath(output)
-        self._system, self._output = system, output
-        self._name = system.unstrip_protocol(output)
+        self._url, self._system, self._output = url, system, output
         self._work = str(path.with_name(f".{path.name}.parts"))
 
     def names(self) -> set[str]:
         """See :class:`Store`."""
         self._system.invalidate_cache()
-        with _explained(self._name):  # of a bucket that is not there
+        with _explained(self._url):  # of a bucket that is not there
             found = self._system.find(self._work)
         return {PurePosixPath(path).name for path in found}
 
@@ -235,13 +235,13 @@ class RemoteStore:
 
     def commit(self, name: str, content: bytes) -> None:
         """See :class:`Store`."""
-        with _explained(self._name):
+        with _explained(self._url):
             self._system.makedirs(self._work, exist_ok=True)
             self._system.pipe_file(f"{self._work}/{name}", content)
 
     def publish(self, ending: str, write: Callable[[BinaryIO], object]) -> None:
         """See :class:`Store`: put together on this machine, then put there whole."""
-        with _explained(self._name), tempfile.TemporaryDirectory() as folder:
+        with _explained(self._url), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / _WHOLE
             with path.open("wb") as file:
                 write(file)
@@ -249,7 +249,7 @@ class RemoteStore:
 
     def publish_folder(self, names: Sequence[str]) -> None:
         """See :class:`Store`; the manifest, which comes last, tells that all are there."""
-        with _explained(self._name):
+        with _explained(self._url):
             self._system.makedirs(self._output, exist_ok=True)
             for name in names:
                 self._system.cp_file(f"{self._work}/{name}", f"{self._output}/{name}")
