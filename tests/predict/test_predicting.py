@@ -54,6 +54,33 @@ def test_a_table_keeps_its_types_and_its_metadata(tmp_path):
     assert found.schema.field("score").type == pa.float32()
 
 
+@pytest.mark.parametrize("failing", [(), (0, 5, 6, 1999), range(2000)])
+@pytest.mark.parametrize("into", ["out.parquet", "out"])
+def test_a_table_keeps_views(tmp_path, failing, into):
+    """The library takes no rows of views, and writes no struct that holds as many of them as here."""
+    kinds = {
+        "text": pa.string_view(),
+        "raw": pa.binary_view(),
+        "deep": pa.struct([("a", pa.string_view()), ("b", pa.list_(pa.field("element", pa.string_view())))]),
+        "large": pa.large_list(pa.field("element", pa.string_view())),
+        "map": pa.map_(pa.string_view(), pa.binary_view()),
+    }
+    texts = ["" if number in failing else f"the cat {number}" for number in range(2000)]
+    values = [
+        {"text": text, "raw": b"\xff", "deep": {"a": text, "b": [text, None]}, "large": [text], "map": [(text, b"")]}
+        for text in texts
+    ]
+    table = pa.Table.from_pylist(values, pa.schema(kinds, metadata={"who": "we"}))
+    with pa.parquet.ParquetWriter(tmp_path / "in.parquet", table.schema) as writer:
+        for start in range(0, 2000, 500):  # what is written must not be a slice
+            writer.write_table(pa.Table.from_pylist(values[start : start + 500], table.schema))
+    run(tmp_path / "in.parquet", tmp_path / into, part_rows=1500, text="text")
+    found = pa.parquet.read_table(tmp_path / into)
+    assert found.schema.metadata == {b"who": b"we"}
+    assert {name: found.schema.field(name).type for name in kinds} == kinds
+    assert found.select(list(kinds)).to_pylist() == [row for row in table.to_pylist() if row["text"]]
+
+
 def test_objects_are_kept_as_they_stand(tmp_path):
     lines = [
         '{"text": "the cat", "big": 123456789012345678901234567890, "x": 1.10, "x": 2e400}',
@@ -222,9 +249,10 @@ def test_inputs_that_do_not_go_together_are_refused(tmp_path):
     for name in ("out.xml", "out.parquet.gz"):
         with pytest.raises(PocketBertError, match=rf"{name}: "):
             run(a, tmp_path / name)
-    pa.parquet.write_table(pa.table({"text": ["a"], "raw": [b"a"]}), tmp_path / "d.parquet")
-    with pytest.raises(PocketBertError, match=r"'raw' holds bytes.*write \.parquet"):
-        run(tmp_path / "d.parquet", tmp_path / "out.csv")
+    for kind in (pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(1)):
+        pa.parquet.write_table(pa.table({"text": ["a"], "raw": pa.array([b"a"], kind)}), tmp_path / "d.parquet")
+        with pytest.raises(PocketBertError, match=r"'raw' holds bytes.*write \.parquet"):
+            run(tmp_path / "d.parquet", tmp_path / "out.csv")
 
 
 def test_labels_of_ones_own(tmp_path):

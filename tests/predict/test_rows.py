@@ -135,8 +135,11 @@ def test_from_csv_to_parquet_and_back(tmp_path_factory, values, size):
         assert [(row["key"], row["text"].removeprefix("the cat ")) for row in rows(path)] == values
 
 
-def test_text_that_is_not_utf8_in_a_table(tmp_path):
-    bad = pa.Array.from_buffers(pa.string(), 3, pa.array([b"the cat", b"\xff\xfe", b"a dog"]).buffers())
+@pytest.mark.parametrize("kind", [pa.string(), pa.string_view()])
+def test_text_that_is_not_utf8_in_a_table(tmp_path, kind):
+    values = [b"the cat", b"\xff\xfe", b"a dog"]
+    raw = pa.array(values, pa.binary() if kind == pa.string() else pa.binary_view())
+    bad = pa.Array.from_buffers(kind, 3, raw.buffers())
     pa.parquet.write_table(pa.table({"text": bad, "n": [1, 2, 3]}), tmp_path / "in.parquet")
     run(tmp_path / "in.parquet", tmp_path / "out.parquet")
     assert [row["n"] for row in rows(tmp_path / "out.parquet")] == [1, 3]

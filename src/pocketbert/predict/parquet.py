@@ -11,6 +11,7 @@ from pocketbert.predict.blocks import Block, Misfit, TableBlock, TextBlock
 from pocketbert.predict.formats import Format
 from pocketbert.predict.plan import Target
 from pocketbert.predict.predictions import Column, arrow_column
+from pocketbert.predict.views import plain_schema, plain_table, view_writer
 
 GROUP_ROWS = 1 << 16
 GROUP_BYTES = 1 << 25
@@ -31,6 +32,7 @@ class Parquet(Format):
         self._schema = schema
         fields = [pa.field(column.name, column.kind) for column in columns]
         self._whole = pa.schema([*schema, *fields], metadata=schema.metadata)
+        self._plain = plain_schema(self._whole)
 
     def render(self, block: Block, places: Sequence[int]) -> tuple[Any, dict[int, Misfit]]:
         """See :class:`~pocketbert.predict.formats.Format`."""
@@ -49,14 +51,19 @@ class Parquet(Format):
         """See :class:`~pocketbert.predict.formats.Format`."""
         columns = [*rows.combine_chunks().columns, *(arrow_column(column, answers) for column in self.columns)]
         content = io.BytesIO()
-        pyarrow.parquet.write_table(pa.table(columns, schema=self._whole), content)
+        with self._writer(content) as writer:
+            writer.write_table(pa.table(columns, schema=self._plain))
         return content.getvalue(), {}
 
     def merge(self, parts: Iterable[BinaryIO], file: BinaryIO) -> None:
         """See :class:`~pocketbert.predict.formats.Format`."""
-        with pyarrow.parquet.ParquetWriter(file, self._whole) as writer:
-            for table in _grouped(pyarrow.parquet.ParquetFile(part).read() for part in parts):
+        with self._writer(file) as writer:
+            for table in _grouped(plain_table(pyarrow.parquet.ParquetFile(part).read()) for part in parts):
                 writer.write_table(table.unify_dictionaries())
+
+    def _writer(self, file: BinaryIO) -> Any:
+        views = not self._plain.equals(self._whole)
+        return view_writer(file, self._whole) if views else pyarrow.parquet.ParquetWriter(file, self._whole)
 
     def _fitted(self, block: TextBlock, places: list[int]) -> Iterator[tuple[int, Any]]:
         """Tables of rows that fit the types, each with the place of its first row; else what does not."""

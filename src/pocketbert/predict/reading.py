@@ -16,6 +16,7 @@ from pocketbert.errors import DataError
 from pocketbert.predict.blocks import Block, Failure, TableBlock, TextBlock
 from pocketbert.predict.plan import Head, Part
 from pocketbert.predict.sources import Source, open_raw, open_source
+from pocketbert.predict.views import plain_table
 
 READERS: dict[str, Any] = {"csv": csv_rows, "tsv": tab_rows, "jsonl": object_rows}
 """By format: what makes numbered rows of lines."""
@@ -125,7 +126,7 @@ def _read_table(source: Source, names: Sequence[str], parts: Sequence[Part]) -> 
 
 def _arranged(table: pa.Table) -> pa.Table:
     """The same table in memory, whatever batches it was read in, so that it is written as the same bytes."""
-    columns = []
+    columns, table = [], plain_table(table)
     for column in table.columns:
         kind = column.type
         if pa.types.is_dictionary(kind):
