@@ -104,6 +104,15 @@ def test_values_of_tables_as_text(tmp_path):
     assert (row["n"], row["yes"], row["list"], row["day"], row["nan"]) == (None, True, [1, 2], "1970-01-02", None)
 
 
+@pytest.mark.parametrize("into", ["out.csv", "out.tsv"])
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_numbers_that_are_none_can_be_told_from_null(tmp_path, into, kind):
+    values = pa.array([math.nan, math.inf, -math.inf, None, 0.5], kind)
+    pa.parquet.write_table(pa.table({"text": ["the cat"] * 5, "x": values}), tmp_path / "in.parquet")
+    run(tmp_path / "in.parquet", tmp_path / into)
+    assert [row["x"] for row in rows(tmp_path / into)] == ["NaN", "inf", "-inf", "", "0.5"]
+
+
 def by_task(tmp_path, task, values, into, **options):
     path = write_rows(tmp_path / "in.jsonl", values)
     run(path, tmp_path / f"out{into}", task, **options)

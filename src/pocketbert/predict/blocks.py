@@ -1,6 +1,7 @@
 """Rows of a part as they were read, whatever they came from, and those that failed with the reason."""
 
 import base64
+import math
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -174,7 +175,9 @@ def json_text(value: Any) -> bytes:
 
 
 def cell(value: Any) -> str:
-    """A value as the text of a cell: nothing for null, JSON for lists and objects."""
+    """A value as the text of a cell: nothing for null, JSON for lists and objects, ``NaN``, ``inf`` and ``-inf``."""
     if value is None:
         return ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else str(value)
     return value if isinstance(value, str) else json_text(value).decode()
