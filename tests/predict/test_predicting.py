@@ -266,6 +266,16 @@ def test_inputs_that_do_not_go_together_are_refused(tmp_path):
 
 def test_labels_of_ones_own(tmp_path):
     fields = {"num_labels": 3, "id2label": {0: "contradiction", 1: "neutral", 2: "entailment"}}
+@pytest.mark.parametrize("name", ["", ".", "./", "/", "..", "here/..", "file:///"])
+def test_an_output_without_a_name_is_refused_and_leaves_nothing(tmp_path, monkeypatch, name):
+    path = write_rows(tmp_path / "in.csv", ROWS)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(PocketBertError, match="is no name for an output; name a file or a new folder"):
+        run(path, name)
+    assert {each.name for each in tmp_path.rglob("*")} == {"in.csv", "here"}
+
+
     model = make_model(tmp_path / "model", "classification", **fields)
     pocket, path = tmp_path / "pocket", write_rows(tmp_path / "in.csv", ROWS)
     export(ExportStage(formats=["onnx"], limits=Limits(label_flips=0.1)), str(model), pocket, console=QUIET)

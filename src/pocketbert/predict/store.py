@@ -88,10 +88,18 @@ def open_store(output: str) -> Store:
         PocketBertError: there is no such place.
     """
     if not is_url(output):
-        return LocalStore(Path(output))
+        return LocalStore(_named_place(output, output))
     system, path = file_system(output)
     protocols = [system.protocol] if isinstance(system.protocol, str) else system.protocol
-    return LocalStore(Path(path)) if "file" in protocols else RemoteStore(output, system, path)
+    return LocalStore(_named_place(output, path)) if "file" in protocols else RemoteStore(output, system, path)
+
+
+def _named_place(output: str, path: str) -> Path:
+    """A path that ends in a name: only beside such a one is there room for parts and for the manifest."""
+    place = Path(path)
+    if place.name in ("", ".."):
+        raise PocketBertError(f"{output!r}: is no name for an output; name a file or a new folder")
+    return place
 
 
 class LocalStore:
