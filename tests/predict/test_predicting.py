@@ -233,10 +233,29 @@ def test_threads_change_no_byte(tmp_path, runtime):
         ("in.csv", "text\n", {}, "no row to read"),
         ("in.csv", "", {}, "the file is empty"),
         ("in.txt", "the cat", {}, "cannot tell its format"),
-        ("in.csv", "text\nthe cat\n", {"pair": "second"}, "there is no column 'second'"),
+        (
+            "in.csv",
+            "text\nthe cat\n",
+            {"pair": "second"},
+            "there is no column 'second'; set --pair to one of the columns 'text'",
+        ),
         ("in.csv", "text\nthe cat\n", {"question": "text"}, "--question: classification does not read it"),
         ("in.csv", "text\nthe cat\n", {"threshold": 0.5}, "there is no option 'threshold'"),
         ("in.csv", "text\nthe cat\n", {"part_rows": 0}, "part_rows"),
+        ("in.csv", "n\n1\n", {}, r"in\.csv: cannot tell which column is the text; set --text to one"),
+        (
+            "in.jsonl",
+            '[{"text": "a"}]',
+            {"text": "text"},
+            r"in\.jsonl: no line holds.* row 1: a JSON object is expected",
+        ),
+        (
+            "in.jsonl",
+            '\n[\n  {\n  "text": "a"\n }\n]',
+            {},
+            r"in\.jsonl: no line holds.* row 1: not valid JSON at column",
+        ),
+        ("in.jsonl", "{}\n{}\n", {}, r"in\.jsonl: no line holds columns.*objects are empty"),
         ("in.jsonl", '{"text": "a", "x": 1}\n{"text": "b", "x": "1"}\n', {}, "values of column 'x' share no type"),
     ],
 )
@@ -245,6 +264,16 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(tmp_path, name, text,
     with pytest.raises(PocketBertError, match=reason):
         run(tmp_path / name, tmp_path / "out.parquet", **options)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["", ".", "./", "/", "..", "here/..", "file:///"])
+def test_an_output_without_a_name_is_refused_and_leaves_nothing(tmp_path, monkeypatch, name):
+    path = write_rows(tmp_path / "in.csv", ROWS)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(PocketBertError, match="is no name for an output; name a file or a new folder"):
+        run(path, name)
+    assert {each.name for each in tmp_path.rglob("*")} == {"in.csv", "here"}
 
 
 def test_inputs_that_do_not_go_together_are_refused(tmp_path):
@@ -266,16 +295,6 @@ def test_inputs_that_do_not_go_together_are_refused(tmp_path):
 
 def test_labels_of_ones_own(tmp_path):
     fields = {"num_labels": 3, "id2label": {0: "contradiction", 1: "neutral", 2: "entailment"}}
-@pytest.mark.parametrize("name", ["", ".", "./", "/", "..", "here/..", "file:///"])
-def test_an_output_without_a_name_is_refused_and_leaves_nothing(tmp_path, monkeypatch, name):
-    path = write_rows(tmp_path / "in.csv", ROWS)
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(PocketBertError, match="is no name for an output; name a file or a new folder"):
-        run(path, name)
-    assert {each.name for each in tmp_path.rglob("*")} == {"in.csv", "here"}
-
-
     model = make_model(tmp_path / "model", "classification", **fields)
     pocket, path = tmp_path / "pocket", write_rows(tmp_path / "in.csv", ROWS)
     export(ExportStage(formats=["onnx"], limits=Limits(label_flips=0.1)), str(model), pocket, console=QUIET)

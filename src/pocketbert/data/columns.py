@@ -60,6 +60,7 @@ def guess_columns(
     sample: Sequence[Record],
     wanted: Mapping[str, str | None],
     optional: Collection[str] = ("pair",),
+    option: str = "{}:",
 ) -> Guess:
     """Decide which column holds each role.
 
@@ -70,12 +71,13 @@ def guess_columns(
         sample: some rows, for guesses by content.
         wanted: for each role (a key of :data:`USUAL_NAMES`) the column that the recipe names, or None.
         optional: roles that may stay without a column; they are guessed by name only.
+        option: how messages spell the option that names the column of a role.
 
     Raises:
         DataError: a named column does not exist, or one cannot be guessed; the message lists the columns.
     """
     place = sample[0].where.rpartition(" row ")[0] if sample else "no rows"
-    columns = {role: named_column(name, role, names, place) for role, name in wanted.items() if name}
+    columns = {role: named_column(name, option.format(role), names, place) for role, name in wanted.items() if name}
     single = "text" in columns
     open_roles = [role for role in wanted if role not in columns and not (single and role == "pair")]
     guessed = _by_name(open_roles, _free(names, columns))
@@ -84,15 +86,14 @@ def guess_columns(
             _require_header(names, place)
             found = _by_content(role, _free(names, columns | guessed), sample)
             if found is None:
-                raise DataError(
-                    f"{place}: cannot tell which column is the {role.removesuffix('_column')}; {_choices(role, names)}"
-                )
+                choices = _choices(option.format(role), names)
+                raise DataError(f"{place}: cannot tell which column is the {role.removesuffix('_column')}; {choices}")
             guessed[role] = found
     note = ", ".join(f"{role}={guessed[role]!r}" for role in wanted if role in guessed)
     return Guess(columns | guessed, f"guessed columns: {note}" if note else "")
 
 
-def named_column(name: str, role: str, names: Sequence[str], place: str) -> str:
+def named_column(name: str, option: str, names: Sequence[str], place: str) -> str:
     """The column that a recipe names, if it is there.
 
     Raises:
@@ -103,11 +104,11 @@ def named_column(name: str, role: str, names: Sequence[str], place: str) -> str:
     lower = {other.lower(): other for other in names}
     close = difflib.get_close_matches(name.lower(), lower, n=1)
     hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
-    raise DataError(f"{place}: there is no column {name!r}{hint}; {_choices(role, names)}")
+    raise DataError(f"{place}: there is no column {name!r}{hint}; {_choices(option, names)}")
 
 
-def _choices(role: str, names: Sequence[str]) -> str:
-    return f"set {role}: to one of the columns {', '.join(repr(name) for name in names)}"
+def _choices(option: str, names: Sequence[str]) -> str:
+    return f"set {option} to one of the columns {', '.join(repr(name) for name in names)}"
 
 
 def _free(names: Sequence[str], taken: Mapping[str, str]) -> list[str]:

@@ -41,7 +41,7 @@ def choose_columns(task: str, options: PredictOptions, names: Sequence[str], sam
     roles = ROLES[task]
     if roles == ("tokens", "text"):
         roles = ("tokens",) if "tokens" in named or _words(named, names, sample) else ("text",)
-    return guess_columns(names, sample, {role: named.get(role) for role in roles})
+    return guess_columns(names, sample, {role: named.get(role) for role in roles}, option="--{}")
 
 
 def _words(named: Mapping[str, str], names: Sequence[str], sample: Sequence[Record]) -> bool:

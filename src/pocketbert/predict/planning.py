@@ -7,7 +7,7 @@ from typing import Any
 
 from pocketbert.data.lines import COMPRESSED
 from pocketbert.engines.exported import files_of, is_exported, model_folder
-from pocketbert.errors import ModelError, PocketBertError
+from pocketbert.errors import DataError, ModelError, PocketBertError
 from pocketbert.files import hash_file
 from pocketbert.inference.loading import load
 from pocketbert.inference.pipeline import Pipeline
@@ -119,6 +119,8 @@ def make_plan(
     scan = Scan(sources, options.part_rows, header)
     sample = scan.sample()
     names = scan.heads[0].names or names_of(sample)
+    if not names:
+        raise DataError(f"{sources[0].name}: no line holds columns; write one JSON object a line. {scan.first_fault()}")
     guess = choose_columns(pipeline.task, options, names, sample)
     width = len(pipeline("text").vector) if pipeline.task == "embedding" else 0
     _check_names(sources[0].name, names, pipeline.task, options)

@@ -59,6 +59,11 @@ class Scan:
         """The first rows that can be read."""
         return list(islice(self._records(), SAMPLE))
 
+    def first_fault(self) -> str:
+        """Why the first row that cannot be read cannot; where all can, that they hold nothing."""
+        blocks = (block for _, block in read_parts(self.sources, self.heads, self.parts))
+        return next((failure.reason for block in blocks for failure in block.failures), "Its objects are empty")
+
     def _records(self) -> Iterator[Record]:
         for _, block in read_parts(self.sources, self.heads, self.parts):
             for place, number in enumerate(block.numbers[:SAMPLE]):
