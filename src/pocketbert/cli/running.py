@@ -6,6 +6,7 @@ import typer
 
 from pocketbert.cli.app import app
 from pocketbert.flags import Group, with_flags
+from pocketbert.predict.interruption import stoppable
 from pocketbert.predict.options import PredictOptions
 from pocketbert.serve.settings import Settings
 from pocketbert.terminal import Json, console, out, write
@@ -28,7 +29,8 @@ def predict_rows(
     """
     from pocketbert import predict
 
-    made = predict.predict(model, inputs, output, console=console, **sections["prediction"].model_dump())
+    with stoppable(output):  # from here on, for what is imported now takes a while
+        made = predict.predict(model, inputs, output, console=console, **sections["prediction"].model_dump())
     out.print(f"{made.output}: {made.rows:,} rows", highlight=False, soft_wrap=True)
     if made.computed:
         pace = f"{made.computed:,} rows computed in {made.seconds:,.1f} s, {made.rows_per_second:,.0f} rows/s"

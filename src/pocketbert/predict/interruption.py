@@ -22,15 +22,24 @@ def stoppable(output: str) -> Iterator[None]:
         yield
         return
 
+    stopped: list[Interrupted] = []
+
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)  # a second one ends the process however busy it is
         name = signal.Signals(number).name
-        raise Interrupted(f"{output}: stopped by {name}; finished parts are kept, run the same command to go on")
+        stopped.append(
+            Interrupted(f"{output}: stopped by {name}; finished parts are kept, run the same command to go on")
+        )
+        raise stopped[0]
 
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
+    except Exception:
+        if stopped:  # a library that is just being imported reports an error of its own in place of ours
+            raise stopped[0] from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
