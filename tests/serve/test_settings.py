@@ -36,3 +36,55 @@ def test_models_are_named_by_their_directory_or_as_is_asked(tmp_path):
         parse_models([given[0], given[0]])
     with pytest.raises(PocketBertError, match="no such model directory"):
         parse_models(["x=nowhere"])
+
+
+SANE = ["05-export", "reviews v1.2", "Отзывы", "ré_sumé", "re\u0301sume\u0301", "समीक्षा", "评论", "base@3+de"]
+
+
+@pytest.mark.parametrize("name", SANE)
+def test_names_have_letters_of_any_script(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert list(parse_models([str(tmp_path / name), f"_{name}={tmp_path}"])) == [name, f"_{name}"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        ".",
+        "..",
+        "-",
+        "{x:foo}",
+        "a/b",
+        "a%2fb",
+        "a?b",
+        "a#b",
+        "a\\b",
+        "a\nb",
+        "a\x00b",
+        "a\u2028b",
+        " a",
+        "b\udcff",
+    ],
+)
+def test_names_that_no_address_can_hold_are_refused(tmp_path, name):
+    with pytest.raises(PocketBertError, match=r"cannot be the name of a model.*NAME=") as refused:
+        parse_models([f"{name}={tmp_path}"])
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["{x}", "50%", "bad\udcff"])
+def test_a_directory_whose_name_is_refused_is_served_under_another(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(PocketBertError, match=r"cannot be the name of a model.*NAME=.*") as refused:
+        parse_models([str(tmp_path / name)])
+    assert str(refused.value).isprintable()
+    assert parse_models([f"fine={tmp_path / name}"]) == {"fine": tmp_path / name}
+
+
+@pytest.mark.parametrize("given", ["\udcff", "fine=\udcff"])
+def test_a_directory_that_is_not_there_is_told_in_characters_that_can_be_printed(given):
+    with pytest.raises(PocketBertError, match="no such model directory") as refused:
+        parse_models([given])
+    assert str(refused.value).isprintable()

@@ -1,6 +1,7 @@
 """Every option of a server, once: the flags of ``pocketbert serve`` follow from here."""
 
 import os
+import unicodedata
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,9 @@ from pocketbert.recipe.sections import Seconds
 
 KEYS = "POCKETBERT_API_KEYS"
 """The variable that holds API keys, parted by commas: unlike flags, nobody else on the machine can read it."""
+
+_SIGNS = " ._-+=@"
+"""In names of models, beside letters and digits of any script, and their accents."""
 
 
 class Settings(Section):
@@ -72,18 +76,33 @@ def parse_models(given: list[str]) -> dict[str, Path]:
     """Names and directories from ``DIR`` or ``NAME=DIR``.
 
     Raises:
-        PocketBertError: a name is there twice, or there is no such directory.
+        PocketBertError: a name is there twice or cannot stand in an address, or there is no such directory.
     """
     found: dict[str, Path] = {}
     for each in given:
         name, named, rest = each.partition("=")
         folder = Path(rest if named and not Path(each).exists() else each)
         name = name if named and not Path(each).exists() else folder.resolve().name
+        shown = _printable(str(folder))
         if not folder.is_dir():
-            raise PocketBertError(f"{folder}: no such model directory; name one that pocketbert export made")
+            raise PocketBertError(f"{shown}: no such model directory; name one that pocketbert export made")
+        if not _is_name(name):
+            raise PocketBertError(
+                f"{name!a} cannot be the name of a model: a name has letters, digits and, between them, spaces "
+                f"and any of {_SIGNS.strip()}; give another: NAME={shown}"
+            )
         if name in found:
-            raise PocketBertError(f"two models are named {name}; give one another name: NAME={folder}")
-        if not name or "/" in name:
-            raise PocketBertError(f"{each}: a name is expected before the =, without a slash")
+            raise PocketBertError(f"two models are named {name}; give one another name: NAME={shown}")
         found[name] = folder
     return found
+
+
+def _is_name(name: str) -> bool:
+    """Whether a name can stand in JSON, in a log and in the address of a browser export, where .. would lead away."""
+    fitting = all(character in _SIGNS or unicodedata.category(character)[0] in "LMN" for character in name)
+    return fitting and name == name.strip() and any(map(str.isalnum, name))
+
+
+def _printable(path: str) -> str:
+    """A path for a message: what is no UTF-8, or would break the line, is escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)
