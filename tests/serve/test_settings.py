@@ -6,6 +6,7 @@ import pytest
 
 from pocketbert.engines.choice import ENGINES
 from pocketbert.errors import PocketBertError
+from pocketbert.recipe import parse_section
 from pocketbert.serve.settings import KEYS, Settings, parse_models
 
 
@@ -25,6 +26,19 @@ def test_engines_are_those_that_there_are():
 def test_streams_share_the_threads(threads, streams):
     assert Settings(threads=threads).granted_streams == streams
     assert Settings(threads=threads, streams=1).granted_streams == 1
+
+
+@pytest.mark.parametrize("given", [{"threads": 4, "streams": 5}, {"streams": 1_000_000_000}, {"streams": 1025}])
+def test_a_stream_has_a_thread(given):
+    words = rf"threads \d+, streams {given['streams']}: from one stream to one for each thread"
+    with pytest.raises(PocketBertError, match=words):
+        parse_section(Settings, given, "command line")
+
+
+def test_threads_are_no_more_than_a_machine_can_have():
+    assert Settings(threads=1024, streams=1024).granted_streams == 1024
+    with pytest.raises(PocketBertError, match=r"threads: .* 1024"):
+        parse_section(Settings, {"threads": 100_000}, "command line")
 
 
 def test_models_are_named_by_their_directory_or_as_is_asked(tmp_path):
