@@ -36,6 +36,17 @@ worker_process.main()
 """
 """A worker that writes down what it runs unasked."""
 
+FAILS = """
+from pocketbert.serve import worker_process
+
+def fail(*args, **kwargs):
+    raise {error}
+
+worker_process.open_directory = fail
+worker_process.main()
+"""
+"""A worker that cannot open what it is told to."""
+
 
 @pytest.fixture
 def crowded(monkeypatch):
@@ -118,3 +129,23 @@ def test_a_worker_whose_engine_fails_while_nobody_asks_goes_on(tmp_path):
         return logits[0].shape, worker.restarts
 
     assert asyncio.run(main()) == ((2,), 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("PermissionError(13, 'Permission denied', '/m/manifest.json')", "/m/manifest.json: Permission denied"),
+        ("OSError(5, 'Input/output error')", "Input/output error"),
+        ("PermissionError(13, 'Permission denied', '/m/bad\\udcff')", "/m/bad\\udcff: Permission denied"),
+        ("MemoryError()", "MemoryError"),
+        ("RuntimeError('as told')", "RuntimeError: as told"),
+    ],
+)
+def test_a_model_that_cannot_be_opened_is_told_of_with_the_cause(tmp_path, capfd, error, told):
+    script = tmp_path / "worker.py"
+    script.write_text(FAILS.format(error=error))
+    worker = Worker(tmp_path, OPTIONS, 20.0, (sys.executable, str(script)))
+    with pytest.raises(ModelError) as refused:
+        asyncio.run(worker.start())
+    assert str(refused.value) == f"{tmp_path}: cannot be opened: {told}"
+    assert capfd.readouterr().err == ""

@@ -97,6 +97,18 @@ def describe(opened: Opened) -> dict[str, Any]:
     return {"path": opened.path, "engine": engine.name, "description": engine.description.model_dump()}
 
 
+def _reason(error: Exception, folder: str) -> str:
+    """Why a model cannot be opened, in characters that can be sent: a path may be no UTF-8."""
+    if isinstance(error, PocketBertError):
+        told = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        told = f"{folder}: cannot be opened: {place}{error.strerror}"
+    else:
+        told = f"{folder}: cannot be opened: {type(error).__name__}: {error}".removesuffix(": ")
+    return told.encode("utf-8", "backslashreplace").decode()
+
+
 def main() -> None:
     """Open the engine that the arguments tell, say so, and work."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the server ends it, when all is answered
@@ -108,8 +120,8 @@ def main() -> None:
         opened = open_directory(Path(folder), **options)
         warm_up = WarmUp(opened.engine, options["batch_tokens"], options["streams"], threads)
         warm_up.run(seconds)
-    except (PocketBertError, MemoryError) as error:
-        channel.send({"refused": str(error)})
+    except Exception as error:  # whatever it is, the server has to tell it
+        channel.send({"refused": _reason(error, folder)})
         return
     channel.send({"ready": describe(opened)})
     work(channel, opened.engine, threads, warm_up)
