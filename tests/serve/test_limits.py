@@ -203,6 +203,7 @@ def test_a_wrong_key_does_not(keyed, given):
         assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer" and "error" in answer.json()
     for path in ("/models", "/v1/models", "/info", "/metrics", "/openapi.json"):
         assert httpx.get(keyed.url + path, headers=headers).status_code == 401
+        assert httpx.head(keyed.url + path, headers=headers).status_code == 401
 
 
 def test_health_and_page_need_no_key(keyed):

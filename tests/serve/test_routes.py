@@ -269,3 +269,31 @@ def test_the_page_and_all_its_files_are_served(server):
     assert httpx.get(server.url + "/").content == (PAGE / "index.html").read_bytes()
     for outside in ("/..%2fapp.py", "/../app.py", "/page/../../app.py", "/%2e%2e/app.py"):
         assert httpx.get(server.url + outside).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/nope", "/v1/nope", "/models/nope", "/models/classification/browser/nope"])
+def test_a_path_that_is_not_there_is_not_found_by_any_method(server, method, path):
+    answer = httpx.request(method, server.url + path, json={})
+    assert answer.status_code == 404
+    if method != "HEAD":
+        error = answer.json()
+        assert path == "/v1/nope" or error["error_type"] == "NotFound"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/models"), ("POST", "/page.css"), ("PUT", "/"), ("DELETE", "/predict"), ("HEAD", "/predict")],
+)
+def test_a_path_has_its_methods(server, method, path):
+    answer = httpx.request(method, server.url + path, json={})
+    assert answer.status_code == 405 and answer.headers["allow"]
+
+
+@pytest.mark.parametrize("path", ["/", "/models", "/v1/models", "/info", "/info?model=nope", "/health", "/page.css"])
+def test_head_is_answered_as_get_is_without_a_body(server, path):
+    with httpx.Client(base_url=server.url) as client:  # one connection: a body would be taken for the next answer
+        given, head, after = client.get(path), client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (given.status_code, b"") and after.content == given.content
+    for name in ("content-length", "content-type"):
+        assert head.headers[name] == given.headers[name]

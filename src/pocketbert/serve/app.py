@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pocketbert.serve.middleware.accounts import REQUEST_ID, Accounts
 from pocketbert.serve.middleware.bodies import Bodies
@@ -23,7 +23,7 @@ from pocketbert.serve.routes import dispatch, operations, tasks, texts, vectors
 from pocketbert.serve.served import BROWSER
 from pocketbert.serve.telemetry import trace
 
-PAGE = Path(__file__).parent / "page"
+PAGE, PAGE_PATH = Path(__file__).parent / "page", "/"
 ANSWER_HEADERS = (
     REQUEST_ID,
     "retry-after",
@@ -37,6 +37,19 @@ ANSWER_HEADERS = (
 """That a page of another origin may read."""
 _OPEN = (operations.LIVE, operations.READY, operations.HEALTH)
 _MOST_MISTAKES = 3
+
+
+class Files(StaticFiles):
+    """Files of a directory, which may come later, as a browser export does."""
+
+    async def check_config(self) -> None:
+        """Without a directory there are no files; starlette would raise."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """A file; starlette would answer methods other than GET with 405 where there is none."""
+        if scope["method"] not in ("GET", "HEAD"):
+            await super().get_response(path, {**scope, "method": "HEAD"})
+        return await super().get_response(path, scope)
 
 
 def make_app(registry: Registry) -> ASGIApp:
@@ -59,7 +72,22 @@ def make_app(registry: Registry) -> ASGIApp:
             allow_headers=["*"],
             expose_headers=ANSWER_HEADERS,
         )
-    return Accounts(app, registry)
+    return Accounts(_answer_head(app, inner), registry)
+
+
+def _answer_head(app: ASGIApp, routes: FastAPI) -> ASGIApp:
+    """HEAD as GET wherever a route answers that, with the same keys; the protocol leaves out the body.
+
+    Routes of FastAPI would not do so, and those of files do it themselves, without reading the file.
+    """
+    paths = {PAGE_PATH, *(path for path, methods in routes.openapi()["paths"].items() if "get" in methods)}
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD" and scope["path"] in paths:
+            scope = {**scope, "method": "GET"}
+        await app(scope, receive, send)
+
+    return answer
 
 
 def _routes(registry: Registry) -> FastAPI:
@@ -85,15 +113,15 @@ def _routes(registry: Registry) -> FastAPI:
 def _add_pages(app: FastAPI, registry: Registry) -> None:
     """The page, and the browser exports of the models where no keys are asked for: a browser could not bring one."""
 
-    @app.get("/", include_in_schema=False)
+    @app.get(PAGE_PATH, include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html")
 
     if not registry.settings.keys:
         for name, folder in registry.folders.items():
-            files = StaticFiles(directory=folder / BROWSER, html=True, check_dir=False)
+            files = Files(directory=folder / BROWSER, html=True, check_dir=False)
             app.mount(f"/models/{name}/browser", files)
-    app.router.default = StaticFiles(directory=PAGE)
+    app.router.default = Files(directory=PAGE)
 
 
 def _locked(app: FastAPI, metrics_open: bool) -> set[tuple[str, str]]:
