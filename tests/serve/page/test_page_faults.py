@@ -131,3 +131,28 @@ def test_an_export_that_is_not_handed_out_is_told_of(tab):
     tab.open("classification")
     expect(tab.page.locator("#browser-status")).to_contain_text("does not give the files")
     assert tab.page.locator("#browser-start").is_hidden()
+
+
+@pytest.mark.parametrize("wrong", ["0", "-3", "", "2.5", "999999"])
+def test_a_number_that_is_out_of_bounds_is_told_of_and_not_sent(tab, wrong):
+    field = tab.open("question_answering").page.get_by_label("Answers")
+    tab.asked.clear()
+    field.fill(wrong)
+    expect(tab.page.locator("#status.wrong")).to_contain_text("Answers: ")
+    expect(tab.page.locator("#server")).to_be_hidden()
+    tab.page.locator("#fields textarea").focus()
+    tab.page.keyboard.press("Control+Enter")
+    expect(field).to_be_focused()
+    assert tab.asked == [] and not field.evaluate("field => field.validity.valid")
+    field.fill("2")
+    expect(tab.page.locator("#answer .bar")).to_have_count(2)
+    assert tab.page.locator("#status").is_hidden()
+
+
+def test_a_model_that_is_not_there_is_told_of(tab):
+    tab.page.goto(f"{tab.url}/?model=<b>nope</b>")
+    expect(tab.page.locator("#answer .bar")).to_have_count(2)
+    expect(tab.page.locator("#status")).to_have_text("There is no model <b>nope</b> here. This is classification.")
+    expect(tab.page).to_have_url(f"{tab.url}/?model=classification")
+    tab.ask()
+    expect(tab.page.locator("#status")).to_be_hidden()

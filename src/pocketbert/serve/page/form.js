@@ -13,7 +13,7 @@ export class Form {
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || find("form").hidden) return;
       event.preventDefault(); // on the button it would ask once more
-      this.now();
+      find("form").requestSubmit(); // which points at a field that does not hold what it may
     });
   }
 
@@ -42,10 +42,15 @@ export class Form {
     return this.task.given ? this.task.given(all) : all;
   }
 
+  /** What is wrong with a field, in the words of the browser; empty where nothing is. */
+  wrong() {
+    const input = find("form").querySelector("input:invalid");
+    return input ? `${input.labels[0].textContent}: ${input.validationMessage}` : "";
+  }
+
   /** Options by name, as they are chosen. */
   chosen() {
-    const read = ({ type, checked, value, valueAsNumber, max }) =>
-      type === "checkbox" ? checked : type === "number" ? Math.min(Math.max(Math.floor(valueAsNumber) || 1, 1), max) : value;
+    const read = ({ type, checked, value, valueAsNumber }) => (type === "checkbox" ? checked : type === "number" ? valueAsNumber : value);
     return Object.fromEntries([...this.options].map(([name, input]) => [name, read(input)]));
   }
 
@@ -103,7 +108,7 @@ export class Form {
   }
 
   option({ name, label, value, most }) {
-    const kinds = { boolean: { type: "checkbox", checked: value }, number: { type: "number", min: 1, max: most, value }, string: { type: "text", value } };
+    const kinds = { boolean: { type: "checkbox", checked: value }, number: { type: "number", min: 1, max: most, value, required: true }, string: { type: "text", value } };
     const input = element("input", kinds[typeof value]);
     input.addEventListener("input", () => this.soon());
     this.options.set(name, input);

@@ -19,7 +19,10 @@ class Page {
   constructor() {
     this.beside = new Beside();
     this.form = new Form(() => this.answer());
-    find("model").addEventListener("change", () => this.choose(find("model").value));
+    find("model").addEventListener("change", () => {
+      this.notice = "";
+      this.choose(find("model").value);
+    });
     find("again").addEventListener("click", () => this.open().then(() => this.goOn()));
     find("copy").addEventListener("click", () => copy());
     find("key").addEventListener("submit", (event) => {
@@ -49,7 +52,10 @@ class Page {
     find("model").replaceChildren(...this.models.map(({ name }) => element("option", { value: name }, name)));
     find("models").hidden = this.models.length < 2;
     const asked = new URLSearchParams(location.search).get("model");
-    await this.choose(this.models.some(({ name }) => name === asked) ? asked : this.models[0]?.name);
+    const known = this.models.some(({ name }) => name === asked);
+    const name = known ? asked : this.models[0]?.name;
+    this.notice = asked && !known ? `There is no model ${asked} here. This is ${name}.` : "";
+    await this.choose(name);
   }
 
   choose(name) {
@@ -90,6 +96,11 @@ class Page {
     this.running?.abort();
     const running = (this.running = new AbortController());
     const [task, values, options] = [TASKS[this.task], this.form.values(), this.form.chosen()];
+    const wrong = this.form.wrong();
+    if (wrong) {
+      this.empty();
+      return say(wrong, true);
+    }
     if (!task.ready(values, this.model)) {
       this.empty();
       return say(typeof task.wants === "string" ? task.wants : task.wants(this.model));
@@ -112,7 +123,8 @@ class Page {
   }
 
   show(answer, { milliseconds, times, tokens, truncated }) {
-    say("");
+    say(this.notice); // beside the first answer
+    this.notice = "";
     find("key").hidden = true;
     const cut = `A text is longer than the model takes (${this.model.max_length} tokens): its end was cut.`;
     find("answer").replaceChildren(...VIEWS[this.task](answer), ...(truncated === null ? [] : [cutNotice(cut)]));
