@@ -47,6 +47,8 @@ def test_a_directory_that_cannot_be_written_to_is_loaded(tmp_path, monkeypatch):
     [
         ({"threads": 2, "streams": 3}, "threads 2, streams 3"),
         ({"threads": -1}, "threads -1"),
+        ({"threads": 0}, "threads 0"),
+        ({"threads": "2"}, "threads 2"),
         ({"engine": "torch"}, "engine: 'torch': choose auto"),
     ],
 )

@@ -195,6 +195,9 @@ def test_texts_that_are_too_long_are_cut_and_told_or_refused(server):
     assert refused.status_code == 413 and refused.json()["error_type"] == "Validation"
     assert "48 tokens" in refused.json()["error"]
     assert post(server, "/embed", {"inputs": LONG, "truncate": True}).status_code == 200
+    labels = {"inputs": LONG, "candidate_labels": ["a", "b"]}
+    assert post(server, "/zero-shot", labels).headers["x-truncated"] == "0"
+    assert post(server, "/zero-shot", {**labels, "truncate": False}).status_code == 413
 
 
 def test_headers_tell_what_it_took(server):
@@ -225,6 +228,8 @@ def test_headers_tell_what_it_took(server):
         ("/predict", {"inputs": "a", "truncation_direction": "Left"}, 422, "Validation"),
         ("/predict", {"inputs": "a", "top": 1}, 422, "Validation"),
         ("/fill-mask", {"inputs": "no gap"}, 422, "Tokenizer"),
+        ("/fill-mask", {"inputs": "[MASK] " * 700}, 413, "Validation"),
+        ("/fill-mask", {"inputs": "[MASK] " + "a" * 4900, "top_k": 1100}, 413, "Validation"),
         ("/answer", {"question": " ", "context": "a"}, 422, "Tokenizer"),
         ("/answer", {"question": "the cat " * 30, "context": "a"}, 422, "Tokenizer"),
         ("/zero-shot", {"inputs": "a", "candidate_labels": ["b", "b"]}, 422, "Validation"),

@@ -1,8 +1,10 @@
 """How a server starts, is drained and ends, and how its models are exchanged, while requests come in."""
 
+import asyncio
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,10 @@ import pytest
 from serving import post, serving
 
 from exported import exported, manifest_of
+from pocketbert.errors import ModelError
+from pocketbert.serve.metrics import Metrics
+from pocketbert.serve.registry import Registry
+from pocketbert.serve.settings import Settings
 
 TEXT = "the cat saw the dog"
 
@@ -163,10 +169,67 @@ def test_mistakes_end_with_one_message(tmp_path):
         ([f"a/b={folder}"], "without a slash"),
         ([folder, "--port", "99999"], "port"),
         ([folder, "--host", "192.0.2.1"], "cannot be listened on"),
+        ([folder, "--host", "a..b"], "cannot be listened on"),
         ([folder, "--deadline", "soon"], "deadline"),
     ]:
         ended = serve_command(*arguments, *([] if "--port" in arguments else ["--port", "0"]))
         assert ended.returncode == 2 and told in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
+
+
+def test_of_two_servers_that_start_at_once_on_one_port_one_is_told(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "pocketbert.cli", "serve", str(exported("classification")), "--port", str(port)]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for _ in range(2)]
+    try:
+        end = time.monotonic() + 60
+        while all(each.poll() is None for each in both):
+            assert time.monotonic() < end, "both go on"
+            time.sleep(0.05)
+        (ended,) = [each for each in both if each.poll() is not None]
+        told = ended.stderr.read()
+        assert ended.returncode == 2 and "cannot be listened on: " in told and "Traceback" not in told, told
+    finally:
+        for each in both:
+            each.terminate()
+            each.wait(timeout=30)
+            each.stderr.close()
+
+
+def damage_tokenizer(folder):
+    (folder / "tokenizer_config.json").write_text("[]")
+    touch_manifest(folder)
+
+
+def test_a_directory_that_libraries_stumble_over_ends_the_start(tmp_path):
+    folder = shutil.copytree(exported("masked_lm"), tmp_path / "model")
+    damage_tokenizer(folder)
+    ended = serve_command(folder, "--port", "0")
+    assert ended.returncode == 2 and "does not name the mask_token" in ended.stderr, ended.stderr
+
+
+def test_a_directory_that_is_mended_after_a_refusal_is_loaded(tmp_path):
+    folder = shutil.copytree(exported("masked_lm"), tmp_path / "model")
+    whole = (folder / "tokenizer_config.json").read_bytes()
+    with serving({"model": folder}, reload_seconds=0.2) as running:
+        damage_tokenizer(folder)
+        assert "mask_token" in running.wait_for("reload refused")["reason"]
+        (folder / "tokenizer_config.json").write_bytes(whole)
+        touch_manifest(folder, notes=["mended"])
+        running.wait_for("reloaded")
+        assert running.stop() == 0
+
+
+def test_whatever_a_library_raises_no_worker_is_left_behind(monkeypatch):
+    def stumble(*_):
+        raise TypeError("list indices must be integers")
+
+    monkeypatch.setattr("pocketbert.serve.registry.ServedModel", stumble)
+    registry = Registry({"model": exported("classification")}, Settings(), Metrics())
+    with pytest.raises(ModelError, match="cannot be served: TypeError: list indices"):
+        asyncio.run(registry.open())
+    assert not [each for each in psutil.Process().children() if "worker_process" in " ".join(each.cmdline())]
 
 
 def test_the_command_tells_where_it_listens_and_imports_no_torch():

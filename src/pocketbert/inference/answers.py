@@ -12,7 +12,7 @@ from pocketbert.errors import DataError
 from pocketbert.inference.pipeline import Options, Pipeline
 from pocketbert.inference.reading import Read
 from pocketbert.inference.results import Answered, Span
-from pocketbert.inference.texts import check_count
+from pocketbert.inference.texts import check_characters, check_count
 from pocketbert.tasks.windows import classifier_position, context_places, ranked_spans
 
 Question = tuple[str, str]
@@ -61,7 +61,7 @@ class AnswerPipeline(Pipeline[Question, Answered]):
         if isinstance(given, tuple) and len(given) == 2 and all(isinstance(part, str) for part in given):
             if not given[0].strip():
                 raise DataError("the question is empty")
-            return given
+            return check_characters(given[0]), check_characters(given[1])
         raise DataError(f"{str(given)[:60]!r}: a question and its context (a tuple of two strings) is expected")
 
     def answer(

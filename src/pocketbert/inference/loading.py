@@ -65,8 +65,8 @@ def load(
         ModelError: it cannot be loaded, or none of its files answers right on this machine.
         PocketBertError: there is no such task or option.
     """
-    count = threads or granted_cores()
-    if count < 1 or not 1 <= streams <= count:
+    count = granted_cores() if threads is None else threads
+    if type(count) is not int or type(streams) is not int or not 1 <= streams <= count:
         raise PocketBertError(f"threads {count}, streams {streams}: from one stream to one for each thread")
     if engine != "auto" and engine not in get_args(EngineName):
         raise PocketBertError(f"engine: {engine!r}: choose auto, {' or '.join(get_args(EngineName))}")

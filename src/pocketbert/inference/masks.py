@@ -78,23 +78,27 @@ class MaskPipeline(Pipeline[str, Filled]):
 
     def _filled(self, text: str, read: Read, logits: Sequence[Any], options: MaskOptions) -> Filled:
         rows = [row for values in logits for row in values]
-        gaps = [self._guesses(text, number, softmax(row), options.top_k) for number, row in enumerate(rows)]
+        parts = text.split(self.mask_token)
+        gaps = []
+        for gap, row in enumerate(rows, start=1):
+            sides = self.mask_token.join(parts[:gap]), self.mask_token.join(parts[gap:])
+            gaps.append(self._guesses(sides, softmax(row), options.top_k))
         return Filled(read.truncated, read.tokens, gaps)
 
-    def _guesses(self, text: str, gap: int, shares: Any, count: int) -> list[Guess]:
+    def _guesses(self, sides: tuple[str, str], shares: Any, count: int) -> list[Guess]:
         best = np.argpartition(-shares, min(count, len(shares)) - 1)[:count]
         order = best[np.argsort(-shares[best], kind="stable")]
         tokens = [
             self.reader.tokenizer.decode([number], skip_special_tokens=False).strip() for number in order.tolist()
         ]
         return [
-            Guess(number, token, float(shares[number]), self._fill(text, gap, token))
+            Guess(number, token, float(shares[number]), _fill(sides, token))
             for token, number in zip(tokens, order.tolist(), strict=True)
         ]
 
-    def _fill(self, text: str, gap: int, token: str) -> str:
-        """The text with a piece in one of its gaps; a piece that goes on a word does so."""
-        parts = text.split(self.mask_token)
-        before, after = self.mask_token.join(parts[: gap + 1]), self.mask_token.join(parts[gap + 1 :])
-        piece = token.removeprefix("##")
-        return (before.rstrip() if piece != token else before) + piece + after
+
+def _fill(sides: tuple[str, str], token: str) -> str:
+    """A text with a piece in one of its gaps; a piece that goes on a word does so."""
+    before, after = sides
+    piece = token.removeprefix("##")
+    return (before.rstrip() if piece != token else before) + piece + after

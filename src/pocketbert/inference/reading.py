@@ -22,6 +22,9 @@ Kind = Literal["text", "words", "context"]
 _OVERLAP = 4
 """Windows in which places are looked for share a quarter, so that what one cuts in two the next holds whole."""
 
+_LONG = 4
+"""Characters for each token that the model takes, from which on a text of a pair is shortened first."""
+
 _WORD = Regex(r"[^\s\p{P}]+(?:\p{P}+[^\s\p{P}]+)*|\p{P}")
 """A word as people write it: punctuation around a word is a word of its own, within one it is not. As on the page."""
 
@@ -99,9 +102,29 @@ class Reader:
         """
         if self._questions:
             self._check_room(self._questions, [question for question, _ in inputs])
+        if self.kind == "text":
+            inputs = [self._shorten(each) if isinstance(each, tuple) else each for each in inputs]
         encode = self.tokenizer.encode_batch_fast if self.kind == "text" else self.tokenizer.encode_batch
         found = encode(list(inputs), is_pretokenized=self.kind == "words")
         return [self._windows(encoding, each, too_long) for encoding, each in zip(found, inputs, strict=True)]
+
+    def _shorten(self, pair: tuple[str, str]) -> tuple[str, ...]:
+        """A pair without what is cut in any case.
+
+        The tokenizer would make each combination of a window's worth of one text with one of the other, as many as the
+        square of their lengths. A few are left of each: the words around the cut stay whole, and the longer text the
+        longer one, for it gets the odd token.
+        """
+        if max(map(len, pair)) <= _LONG * self.max_length:
+            return pair
+        found = [self.tokenizer.encode(text, add_special_tokens=False) for text in pair]
+        windows = [[each, *each.overflowing] for each in found]
+        first, second = (sum(len(window.ids) for window in each) for each in windows)
+        kept = (2, 4) if first <= second else (4, 2)
+        return tuple(
+            text[: each[count - 1].offsets[-1][1]] if len(each) > count else text
+            for text, each, count in zip(pair, windows, kept, strict=True)
+        )
 
     def _windows(self, encoding: Encoding, given: Any, too_long: TooLong) -> Read:
         pair, more = isinstance(given, tuple), encoding.overflowing
@@ -143,5 +166,5 @@ def special_token(folder: Path, name: str) -> str:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))[name]
         return str(found["content"] if isinstance(found, dict) else found)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise ModelError(f"{path}: does not name the {name}; save the tokenizer again") from None

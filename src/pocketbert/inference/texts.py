@@ -27,11 +27,26 @@ def check_text(given: Any, pairs: bool = True) -> Text:
         DataError: what it is, and what it should be.
     """
     if isinstance(given, tuple) and pairs and len(given) == 2 and all(isinstance(part, str) for part in given):
-        return given[0], given[1]
+        return check_characters(given[0]), check_characters(given[1])
     if not isinstance(given, str):
         wanted = "a text (a string) or a pair of texts (a tuple of two)" if pairs else "a text (a string)"
         raise DataError(f"{str(given)[:60]!r} is of type {type(given).__name__}; {wanted} is expected")
-    return given
+    return check_characters(given)
+
+
+def check_characters(text: str) -> str:
+    """Refuse what is no text in Unicode, which no tokenizer takes.
+
+    Raises:
+        DataError: where it is wrong.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"a text holds half a character (a lone surrogate) at {error.start}; take it out or replace it"
+        ) from None
+    return text
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

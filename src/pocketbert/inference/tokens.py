@@ -13,7 +13,7 @@ from pocketbert.errors import DataError
 from pocketbert.inference.pipeline import Options, Pipeline
 from pocketbert.inference.reading import Read, WordSplitter
 from pocketbert.inference.results import Entity, Tagged, Word
-from pocketbert.inference.texts import softmax
+from pocketbert.inference.texts import check_characters, softmax
 
 Text = str | list[str]
 """A running text, or its words."""
@@ -36,9 +36,9 @@ class TokenPipeline(Pipeline[Text, Tagged]):
     def check(self, given: Text) -> Hashable:
         """A string, or a list of words; see :meth:`~pocketbert.inference.pipeline.Pipeline.check`."""
         if isinstance(given, str):
-            return given
+            return check_characters(given)
         if isinstance(given, list) and all(isinstance(word, str) and word for word in given):
-            return tuple(given)
+            return tuple(map(check_characters, given))
         raise DataError(
             f"{str(given)[:60]!r}: a text (a string) or its words (a list of strings, none empty) is expected"
         )

@@ -145,9 +145,12 @@ class Registry:
         metrics = ModelMetrics(self.metrics, name)
         try:  # in a thread: tokenizers take a moment to load, and others are being answered
             model = await asyncio.to_thread(ServedModel, name, folder, worker, said, settings, metrics, self._threads)
-        except ModelError:
+        except BaseException as error:
             await worker.close()
-            raise
+            if isinstance(error, ModelError) or not isinstance(error, Exception):
+                raise
+            # Libraries raise what they like over a damaged directory, and the other models are to go on.
+            raise ModelError(f"{folder}: cannot be served: {type(error).__name__}: {error}") from error
         model.attach()
         return model
 

@@ -151,14 +151,14 @@ class ZeroShotParameters(Body):
     multi_label: bool | None = None
 
 
-class PlainZeroShotRequest(ZeroShotParameters):
+class PlainZeroShotRequest(ZeroShotParameters, Cut):
     """Texts to sort under labels of one's own."""
 
     inputs: Texts
     model: Name = None
 
 
-class ZeroShotRequest(Body):
+class ZeroShotRequest(Cut):
     """The same; the answer is a list of labels and scores."""
 
     inputs: Texts

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ Task = Literal[
 BROWSER = "browser"
 """Folder of a model directory with its browser export."""
 _SHORT = 4000
-"""Characters that are read on the spot, in some 2 ms: a thread takes as long to begin when all processors are busy."""
+"""Characters that are worked over on the spot, in some 2 ms: a thread begins no sooner when all processors are busy."""
 _EXAMPLES, _LONGEST_EXAMPLE = 4, 200
 
 
@@ -148,11 +148,7 @@ class ServedModel:
         """
         self.scheduler.check_room()
         started = time.perf_counter()
-        reading = partial(self._read, pipeline, inputs, options, started + self._patience)
-        if account.characters <= _SHORT:
-            reads = reading()
-        else:
-            reads = await asyncio.get_running_loop().run_in_executor(self._threads, reading)
+        reads = await self._worked(account, partial(self._read, pipeline, inputs, options, started + self._patience))
         account.tokenise = time.perf_counter() - started
         account.truncated = [number for number, read in enumerate(reads) if read.truncated]
         if account.truncated and not cut:
@@ -165,6 +161,19 @@ class ServedModel:
         ran = await self.scheduler.run(windows, time.perf_counter() - started)
         account.queue, account.inference = ran.queued, ran.inferred
         return reads, ran.logits
+
+    async def answer(
+        self, pipeline: Pipeline[Any, Any], inputs: Sequence[Any], options: Options, account: Account, cut: bool = True
+    ) -> list[Any]:
+        """Answers to inputs, as :meth:`compute` and the pipeline have them; other requests are not kept waiting."""
+        reads, logits = await self.compute(pipeline, inputs, options, account, cut)
+        return await self._worked(account, partial(pipeline.answer, inputs, reads, logits, options))
+
+    async def _worked(self, account: Account, work: Callable[[], list[Any]]) -> list[Any]:
+        """What some work over the texts of a request makes: at once where they are short, else in a thread."""
+        if account.characters <= _SHORT:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def tokenise(self, texts: list[str], special: bool) -> list[Encoding]:
         """The tokens of texts, however many they are.

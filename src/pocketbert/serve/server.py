@@ -43,8 +43,16 @@ class Server(uvicorn.Server):
         self._end = float("inf")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and tell; see uvicorn."""
-        await super().startup(sockets)
+        """Listen, and tell; see uvicorn.
+
+        Raises:
+            PocketBertError: another server came to listen there meanwhile.
+        """
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            settings = self._registry.settings
+            raise _not_free(settings.host, settings.port, error) from None
         self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
@@ -92,14 +100,17 @@ def serve(
 
 
 async def _serve(server: Server, registry: Registry, listener: socket.socket) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it would end the process, before there is anything to load anew
     await registry.open()
     loop = asyncio.get_running_loop()
     watching = {loop.create_task(_watch(registry))}
     loop.add_signal_handler(signal.SIGHUP, lambda: watching.add(loop.create_task(registry.reload(always=True))))
-    await server.serve(sockets=[listener])
-    for task in watching:
-        task.cancel()
-    await registry.close()
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for task in watching:
+            task.cancel()
+        await registry.close()
     log("ended")
 
 
@@ -142,9 +153,14 @@ def _bind(settings: Settings) -> socket.socket:
             milliseconds = min(int(settings.keep_alive * 1000), _LONGEST)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         listener.bind(address)
-    except OSError as error:
-        raise PocketBertError(f"{host}:{port}: cannot be listened on: {error.strerror}; name another --port") from None
+    except (OSError, UnicodeError) as error:  # the latter of a name that no computer can have
+        raise _not_free(host, port, error) from None
     return listener
+
+
+def _not_free(host: str, port: int, error: Exception) -> PocketBertError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return PocketBertError(f"{host}:{port}: cannot be listened on: {reason}; name another --port or --host")
 
 
 def _url(listener: socket.socket) -> str:

@@ -1,5 +1,6 @@
 """Entities, answers, zero-shot labels and gaps, in the dictionaries of the pipelines of `transformers`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pocketbert.errors import PocketBertError
 from pocketbert.inference.results import Answered, Classified, Filled, Tagged
 from pocketbert.serve.answers import Filling, FoundAnswer, FoundEntity, Prediction, Sorted
-from pocketbert.serve.problems import not_valid
+from pocketbert.serve.problems import not_valid, too_much
 from pocketbert.serve.routes.asking import Asking, alike, as_list, responses
 from pocketbert.serve.schemas import (
     AnswerParameters,
@@ -23,6 +24,9 @@ from pocketbert.serve.strict_json import StrictRoute
 
 router = APIRouter(route_class=StrictRoute)
 
+_MOST_FILLED = 5_000_000
+"""Characters of an answer to gaps: some hundredths of a second of work."""
+
 
 @router.post("/tokens", responses=responses(list[FoundEntity] | list[list[FoundEntity]]))
 async def tokens(body: TokensRequest, request: Request) -> Response:
@@ -33,9 +37,9 @@ async def tokens(body: TokensRequest, request: Request) -> Response:
     asking.check(texts)
     options = model.pipeline.options
     with model.used():
-        reads, logits = await model.compute(model.pipeline, texts, options, asking.account)
+        found = await model.answer(model.pipeline, texts, options, asking.account)
     ignored = body.parameters.ignore_labels or [] if body.parameters else []
-    answers = [_entities(each, ignored) for each in model.pipeline.answer(texts, reads, logits, options)]
+    answers = [_entities(each, ignored) for each in found]
     return asking.respond(alike(body.inputs, answers))
 
 
@@ -61,8 +65,8 @@ async def answer(body: AnyAnswerRequest, request: Request) -> Response:
     options = model.pipeline.options.changed(top_k=count, no_answer=none)
     inputs = [(each.question, each.context) for each in questions]
     with model.used():
-        reads, logits = await model.compute(model.pipeline, inputs, options, asking.account)
-    answers = [_answers(each, count, none) for each in model.pipeline.answer(inputs, reads, logits, options)]
+        found = await model.answer(model.pipeline, inputs, options, asking.account)
+    answers = [_answers(each, count, none) for each in found]
     return asking.respond(alike(given, [each[0] if count == 1 else each for each in answers]))
 
 
@@ -94,10 +98,9 @@ async def zero_shot(body: AnyZeroShotRequest, request: Request) -> Response:
     except PocketBertError as error:
         raise not_valid(str(error)) from None
     with model.used():
-        reads, logits = await model.compute(pipeline, texts, options, asking.account)
-    found = zip(texts, pipeline.answer(texts, reads, logits, options), strict=True)
+        found = await model.answer(pipeline, texts, options, asking.account, asking.may_cut(body.truncate))
     flat = isinstance(body, ZeroShotRequest)
-    return asking.respond(alike(body.inputs, [_labels(text, each, flat) for text, each in found]))
+    return asking.respond(alike(body.inputs, [_labels(*each, flat) for each in zip(texts, found, strict=True)]))
 
 
 def _labels(text: str, classified: Classified, flat: bool) -> Any:
@@ -116,11 +119,26 @@ async def fill_mask(body: FillMaskRequest, request: Request) -> Response:
     texts = as_list(body.inputs)
     asking.check(texts)
     wanted = body.top_k or (body.parameters and body.parameters.top_k)
-    options = model.pipeline.options.changed(**({"top_k": wanted} if wanted else {}))
+    pipeline: Any = model.pipeline
+    options = pipeline.options.changed(**({"top_k": wanted} if wanted else {}))
+    _check_size(texts, pipeline.mask_token, options.top_k)
     with model.used():
-        reads, logits = await model.compute(model.pipeline, texts, options, asking.account)
-    answers = [_fillings(each) for each in model.pipeline.answer(texts, reads, logits, options)]
-    return asking.respond(alike(body.inputs, answers))
+        found = await model.answer(pipeline, texts, options, asking.account)
+    return asking.respond(alike(body.inputs, [_fillings(each) for each in found]))
+
+
+def _check_size(texts: Sequence[str], mask: str, guesses: int) -> None:
+    """Refuse what would be answered with too much: each guess comes with the whole text.
+
+    Raises:
+        Problem: how much it would be.
+    """
+    size = sum(text.count(mask) * guesses * len(text) for text in texts)
+    if size > _MOST_FILLED:
+        raise too_much(
+            f"{size} characters would be answered, {_MOST_FILLED} at most: each guess for each gap comes with its "
+            "whole text; send a shorter text, fewer gaps, or a lower top_k"
+        )
 
 
 def _fillings(filled: Filled) -> list[Any]:

@@ -23,8 +23,8 @@ async def _vectors(
     asking.check(texts)
     options = model.pipeline.options.changed(too_long="truncate", normalise=normalise)
     with model.used():
-        reads, logits = await model.compute(model.pipeline, texts, options, asking.account, asking.may_cut(truncate))
-    return np.stack([answer.vector for answer in model.pipeline.answer(texts, reads, logits, options)])
+        found = await model.answer(model.pipeline, texts, options, asking.account, asking.may_cut(truncate))
+    return np.stack([answer.vector for answer in found])
 
 
 @router.post("/embed", responses=responses(list[list[float]]))
