@@ -166,7 +166,7 @@ def test_mistakes_end_with_one_message(tmp_path):
         ([tmp_path / "nowhere"], "no such model directory"),
         ([tmp_path], "holds no exported files"),
         ([folder, folder], "two models are named"),
-        ([f"a/b={folder}"], "without a slash"),
+        ([f"a/b={folder}"], "cannot be the name of a model"),
         ([folder, "--port", "99999"], "port"),
         ([folder, "--host", "192.0.2.1"], "cannot be listened on"),
         ([folder, "--host", "a..b"], "cannot be listened on"),
@@ -225,7 +225,7 @@ def test_whatever_a_library_raises_no_worker_is_left_behind(monkeypatch):
     def stumble(*_):
         raise TypeError("list indices must be integers")
 
-    monkeypatch.setattr("pocketbert.serve.registry.ServedModel", stumble)
+    monkeypatch.setattr("pocketbert.serve.registry.ServedModel.__init__", stumble)
     registry = Registry({"model": exported("classification")}, Settings(), Metrics())
     with pytest.raises(ModelError, match="cannot be served: TypeError: list indices"):
         asyncio.run(registry.open())

@@ -49,10 +49,12 @@ class Server(uvicorn.Server):
             PocketBertError: another server came to listen there meanwhile.
         """
         try:
-            await super().startup(sockets)
+            for each in sockets or ():
+                each.listen(self.config.backlog)  # uvloop would close the socket, and tell nobody why
         except OSError as error:
             settings = self._registry.settings
             raise _not_free(settings.host, settings.port, error) from None
+        await super().startup(sockets)
         self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
