@@ -133,16 +133,16 @@ def test_one_slow_moment_is_forgotten():
 
 def test_who_has_waited_too_long_is_never_computed():
     async def main():
-        worker = FakeWorker(seconds=1.0)
+        worker = FakeWorker(seconds=2.0)
         scheduler = make_scheduler(worker, seconds=2.0)
-        first = asyncio.create_task(ask(scheduler, [window(1, 8)]))  # 8 s
+        first = asyncio.create_task(ask(scheduler, [window(1, 8)]))  # 16 s
         await asyncio.sleep(0)
         with pytest.raises(Problem) as refused:
             await ask(scheduler, [window(2, 8)])
         late = asyncio.get_running_loop().time()
         return await first, refused.value.status, late, worker.runs
 
-    assert run_jumping(main()) == ([1], 429, 4.0, [[1]])  # two deadlines
+    assert run_jumping(main()) == ([1], 429, 8.0, [[1]])  # four deadlines
 
 
 def test_what_has_begun_is_finished():

@@ -21,8 +21,9 @@ from pocketbert.serve.problems import Problem, failed, overloaded, too_much, unh
 from pocketbert.serve.processes import BatchFailed, WorkerLost
 from pocketbert.serve.waiting import Job, Waiting
 
-_LATEST = 2.0
-"""Deadlines after which a window that still waits is not computed any more, as when its worker was lost."""
+_LATEST = 4.0
+"""Deadlines after which a window that still waits is not computed any more, as when its worker was lost. Waits spread:
+under overload, a twentieth of the refused had been told so after two, when it was nearly their turn."""
 
 
 class Runs(Protocol):
