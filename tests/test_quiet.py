@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from exported import exported
 
 IN_CI = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "PYTEST_CURRENT_TEST", "ORT_DISABLE_TELEMETRY")
@@ -25,11 +23,6 @@ import pocketbert
 pipeline = pocketbert.load(sys.argv[1], engine="onnxruntime")
 assert pipeline("the cat").label in ("bad", "good")
 """
-PLAIN = """
-import sys
-import onnxruntime
-onnxruntime.InferenceSession(sys.argv[1] + "/onnx/model.onnx")
-"""
 
 
 def alone(program, home, *arguments):
@@ -46,8 +39,6 @@ def test_openvino_and_nncf_report_to_nobody(tmp_path):
 
 
 def test_onnxruntime_reports_to_nobody(tmp_path):
-    model = exported("classification")
-    if "deviceid" not in alone(PLAIN, tmp_path, model):
-        pytest.skip(reason="this build of ONNX Runtime reports nothing by itself: there is nothing to be kept from it")
-    (tmp_path / "ours").mkdir()
-    assert "deviceid" not in alone(ANSWER, tmp_path / "ours", model), "ONNX Runtime keeps its client's number there"
+    # Not held against a plain session beside it: that one would report this very test.
+    there = alone(ANSWER, tmp_path, exported("classification"))
+    assert "deviceid" not in there, "ONNX Runtime keeps its client's number there"

@@ -1,4 +1,4 @@
-"""Windows that want some of their tokens alone."""
+"""From inputs to windows: what is kept of them, what is cut, and what is no text."""
 
 import random
 import time

@@ -13,8 +13,6 @@ from pocketbert.manifest import NAME as MANIFEST
 
 NAME = "calibration.json"
 _LIBRARIES = ("onnxruntime", "openvino")
-
-
 _KEPT = 32
 """Choices at most: a directory that many kinds of machine share is not to grow for ever."""
 

@@ -15,7 +15,7 @@ from pocketbert.predict.blocks import Block, Misfit, TextBlock, cell, json_text
 from pocketbert.predict.plan import Target
 from pocketbert.predict.predictions import Column
 
-BYTES = ("binary", "large_binary", "binary_view", "fixed_size_binary")
+_BYTES = ("binary", "large_binary", "binary_view", "fixed_size_binary")
 """Types of bytes, by name: older versions of the library lack one of them."""
 
 
@@ -189,5 +189,5 @@ def check_text_columns(schema: pa.Schema, ending: str) -> None:
         PocketBertError: a column holds bytes.
     """
     for field in schema:
-        if str(field.type).partition("[")[0] in BYTES:
+        if str(field.type).partition("[")[0] in _BYTES:
             raise PocketBertError(f"column {field.name!r} holds bytes, for which {ending} has no place; write .parquet")

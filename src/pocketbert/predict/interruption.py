@@ -36,8 +36,8 @@ def stoppable(output: str) -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
-    except Exception:
-        if stopped:  # a library that is just being imported reports an error of its own in place of ours
+    except Exception:  # of whatever kind: a library whose import a signal breaks off raises its own in place of ours
+        if stopped:
             raise stopped[0] from None
         raise
     finally:
