@@ -227,9 +227,10 @@ def test_whatever_a_library_raises_no_worker_is_left_behind(monkeypatch):
 
     monkeypatch.setattr("pocketbert.serve.registry.ServedModel.__init__", stumble)
     registry = Registry({"model": exported("classification")}, Settings(), Metrics())
+    before = psutil.Process().children()  # among them the servers that other tests share
     with pytest.raises(ModelError, match="cannot be served: TypeError: list indices"):
         asyncio.run(registry.open())
-    assert not [each for each in psutil.Process().children() if "worker_process" in " ".join(each.cmdline())]
+    assert set(psutil.Process().children()) <= set(before)
 
 
 def test_the_command_tells_where_it_listens_and_imports_no_torch():
