@@ -257,8 +257,10 @@ def _report(path: Path | None, servers: Sequence[Server], missing: Sequence[str]
     for each in missing:
         console.print(f"not measured: {each}", highlight=False)
     rows = [{"server": each.name, "rates": each.rates, "probes": each.probes} for each in servers]
-    headline = ours / best if best else None
-    write_result(path, "serve", headline, "times the rate of the best neighbour", [*rows, summary])
+    # Who does not hold the first rate may hold a lower one, so that ours is at least so many times as high.
+    headline = None if best is None else ours / (best or FIRST_RATE)
+    unit = "times the rate of the best neighbour" + (", at least: none holds the first rate" if best == 0 else "")
+    write_result(path, "serve", headline, unit, [*rows, summary])
 
 
 if __name__ == "__main__":
