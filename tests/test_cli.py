@@ -317,6 +317,24 @@ def test_without_the_extra_that_trains_there_is_help_and_a_hint(arguments, code,
     assert "Traceback" not in done.stderr and (code == 0 or done.stderr.startswith("error: "))
 
 
+INTERRUPTED = """
+import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from pocketbert.cli import main
+main()
+"""
+"""The command line, with Ctrl-C while its first library is imported."""
+
+
+def test_ctrl_c_in_the_first_moment_leaves_no_traceback():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_missing_recipe_ends_with_two(cli, tmp_path):
     called = cli("run", tmp_path / "nothing.yaml")
     assert called.code == 2 and "no such recipe" in called.err and "Traceback" not in called.err

@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from pocketbert import cli, errors, recipe
+from pocketbert import errors, recipe
+from pocketbert.cli.command import app
 from pocketbert.data.sources import CONLL, DELIMITED, READERS
 from pocketbert.recipe import Section, Training
 from pocketbert.tasks.registry import make_task
@@ -99,7 +100,7 @@ def test_choices_are_all_named():
 
 def test_every_verb_and_exit_code_is_described():
     text = (DOCS / "cli.md").read_text(encoding="utf-8")
-    verbs = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    verbs = {command.name or command.callback.__name__ for command in app.registered_commands}
     codes = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")}
     assert all(f"| `{verb}` |" in text for verb in verbs)
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == codes | {0}

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import pocketbert
 from exported import exported
 from pocketbert import pipeline, predict
-from pocketbert.cli import app
+from pocketbert.cli.command import app
 from pocketbert.export import verification
 from pocketbert.serve import server
 

@@ -12,6 +12,9 @@ from pydantic import BaseModel
 
 LIBRARIES = ("pocketbert", "torch", "transformers", "tokenizers", "numpy")
 
+MOST_THREADS = 1024
+"""More than processors have. To start 512 took an engine 8 s on two cores, 1024 took 21 s, all without a word."""
+
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _CPUINFO = Path("/proc/cpuinfo")

@@ -21,6 +21,14 @@ def test_every_task_has_a_pipeline(task):
     opened.close()
 
 
+def test_a_closed_pipeline_says_so():
+    opened = pocketbert.load(exported("classification"))
+    opened.close()
+    for ask in (lambda: opened("the cat"), lambda: opened(["the cat"]), lambda: list(opened.stream([["the cat"]]))):
+        with pytest.raises(PocketBertError, match="closed; load the model again"):
+            ask()
+
+
 @pytest.mark.parametrize("path", [ONNX["fp32"], OPENVINO["fp32"]])
 def test_a_file_is_opened_by_its_own_engine(path):
     opened = pocketbert.load(exported("classification") / path)
@@ -48,6 +56,7 @@ def test_a_directory_that_cannot_be_written_to_is_loaded(tmp_path, monkeypatch):
         ({"threads": 2, "streams": 3}, "threads 2, streams 3"),
         ({"threads": -1}, "threads -1"),
         ({"threads": 0}, "threads 0"),
+        ({"threads": 4000}, "threads 4000, streams 1: .* 1024 at most"),
         ({"threads": "2"}, "threads 2"),
         ({"engine": "torch"}, "engine: 'torch': choose auto"),
     ],

@@ -19,7 +19,7 @@ from pocketbert.inference.texts import (
 )
 from pocketbert.inference.tokens import TokenPipeline
 from pocketbert.inference.zero_shot import ZeroShotPipeline
-from pocketbert.machine import granted_cores
+from pocketbert.machine import MOST_THREADS, granted_cores
 
 PIPELINES: dict[str, type[Pipeline[Any, Any]]] = {
     kind.task: kind
@@ -66,8 +66,10 @@ def load(
         PocketBertError: there is no such task or option.
     """
     count = granted_cores() if threads is None else threads
-    if type(count) is not int or type(streams) is not int or not 1 <= streams <= count:
-        raise PocketBertError(f"threads {count}, streams {streams}: from one stream to one for each thread")
+    if type(count) is not int or type(streams) is not int or not 1 <= streams <= count <= MOST_THREADS:
+        raise PocketBertError(
+            f"threads {count}, streams {streams}: from one stream to one for each thread, of {MOST_THREADS} at most"
+        )
     if engine != "auto" and engine not in get_args(EngineName):
         raise PocketBertError(f"engine: {engine!r}: choose auto, {' or '.join(get_args(EngineName))}")
     folder, opened = _open(Path(model), engine, precision, count, streams)

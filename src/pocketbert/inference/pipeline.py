@@ -134,7 +134,7 @@ class Pipeline(ABC, Generic[Input, Answer]):
             An answer, or a list of them in order.
 
         Raises:
-            PocketBertError: an option that does not exist.
+            PocketBertError: an option that does not exist, or the pipeline is closed.
             DataError: an input that is none, with its place in the list.
             ModelError: the engine failed.
         """
@@ -144,6 +144,7 @@ class Pipeline(ABC, Generic[Input, Answer]):
             blocks = (distinct[start : start + BLOCK] for start in range(0, len(distinct), BLOCK))
             answers = [answer for answers in self._stream(blocks, chosen) for answer in answers]
             return [answers[number] for number in numbers]
+        self._runner.check_open()
         self.check(inputs)
         (read,) = self.read([inputs], chosen)
         logits = [values for window in read.windows for values in run_batch(self.engine, [window])]
@@ -222,5 +223,5 @@ class Pipeline(ABC, Generic[Input, Answer]):
         return [distinct[number] for number in block.numbers]
 
     def close(self) -> None:
-        """End the threads of the engine."""
+        """End the threads of the engine; there are no answers after that."""
         self._runner.close()

@@ -81,6 +81,7 @@ class Runner:
 
     def __init__(self, engine: Engine, streams: int) -> None:
         self.engine = engine
+        self._closed = False
         self._threads = ThreadPoolExecutor(streams, thread_name_prefix="pocketbert-engine")
 
     def start(self, windows: Sequence[Window], run: Run = run_batch) -> "Running":
@@ -89,13 +90,27 @@ class Runner:
         Args:
             windows: of any lengths.
             run: runs a batch of them.
+
+        Raises:
+            PocketBertError: it is closed.
         """
+        self.check_open()
         batches = plan_batches(windows, self.engine.description.max_length)
         futures = [self._threads.submit(run, self.engine, [windows[row] for row in batch]) for batch in batches]
         return Running(batches, futures, len(windows))
 
+    def check_open(self) -> None:
+        """Refuse what comes after :meth:`close`.
+
+        Raises:
+            PocketBertError: it is closed.
+        """
+        if self._closed:
+            raise PocketBertError("this pipeline is closed; load the model again")
+
     def close(self) -> None:
         """End the threads; what was begun and not asked for is dropped."""
+        self._closed = True
         self._threads.shutdown(cancel_futures=True)
 
 

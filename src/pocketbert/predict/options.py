@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pocketbert.engines.description import Precision
+from pocketbert.machine import MOST_THREADS
 from pocketbert.recipe import Section
 
 InputFormat = Literal["parquet", "csv", "tsv", "jsonl"]
@@ -39,7 +40,9 @@ class PredictOptions(Section):
     no_answer: bool | None = Field(None, description="whether a context may have no answer (question answering)")
     runtime: Literal["auto", "onnxruntime", "openvino"] = Field("auto", description="which library runs the model")
     precision: Precision | None = Field(None, description="of the file that runs; the fastest when absent")
-    threads: int | None = Field(None, ge=1, description="of the runtime; all granted cores when absent")
+    threads: int | None = Field(
+        None, ge=1, le=MOST_THREADS, description="of the runtime; all granted cores when absent"
+    )
     part_rows: int = Field(8192, ge=1, description="rows that are computed and kept together")
     max_failed: int | None = Field(None, ge=0, description="failed rows from which on nothing is put together")
     engine: Literal["local", "ray"] = Field("local", description="where it runs: on this machine, or on a Ray cluster")

@@ -8,15 +8,12 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pocketbert.errors import PocketBertError
-from pocketbert.machine import granted_cores
+from pocketbert.machine import MOST_THREADS, granted_cores
 from pocketbert.recipe import Precision, Section
 from pocketbert.recipe.sections import Seconds
 
 KEYS = "POCKETBERT_API_KEYS"
 """The variable that holds API keys, parted by commas: unlike flags, nobody else on the machine can read it."""
-
-_MOST_THREADS = 1024
-"""More than processors have. To start 512 took an engine 8 s on two cores, 1024 took 21 s, all without a word."""
 
 _SIGNS = " ._-+=@"
 """In names of models, beside letters and digits of any script, and their accents."""
@@ -32,7 +29,7 @@ class Settings(Section):
     )
     precision: Precision | None = Field(None, description="of the file; the fastest when absent")
     threads: int | None = Field(
-        None, gt=0, le=_MOST_THREADS, description="of each model's engine; all granted cores when absent"
+        None, gt=0, le=MOST_THREADS, description="of each model's engine; all granted cores when absent"
     )
     streams: int | None = Field(
         None, gt=0, description="batches of a model that run at once and share its threads; one for two when absent"
