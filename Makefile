@@ -32,8 +32,10 @@ $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 demo: install
 	$(BIN)/pocketbert run recipes/demo.yaml
 
+# Each worker begins with neighbouring tests and takes from others when it has none left: models and servers that a file
+# shares are then made once, not once a worker.
 test: install
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: install
 	$(BIN)/ruff check
