@@ -243,6 +243,7 @@ def test_threads_change_no_byte(tmp_path, runtime):
         ("in.csv", "text\nthe cat\n", {"threshold": 0.5}, "there is no option 'threshold'"),
         ("in.csv", "text\nthe cat\n", {"part_rows": 0}, "part_rows"),
         ("in.csv", "n\n1\n", {}, r"in\.csv: cannot tell which column is the text; set --text to one"),
+        ("in.csv", "n,m\n1\n2\n", {}, r"in\.csv: cannot tell which column is the text; set --text to one"),
         (
             "in.jsonl",
             '[{"text": "a"}]',

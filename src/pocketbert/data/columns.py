@@ -61,6 +61,7 @@ def guess_columns(
     wanted: Mapping[str, str | None],
     optional: Collection[str] = ("pair",),
     option: str = "{}:",
+    source: str | None = None,
 ) -> Guess:
     """Decide which column holds each role.
 
@@ -68,15 +69,16 @@ def guess_columns(
 
     Args:
         names: the columns there are.
-        sample: some rows, for guesses by content.
+        sample: some rows, for guesses by content; one at least where no source is named.
         wanted: for each role (a key of :data:`USUAL_NAMES`) the column that the recipe names, or None.
         optional: roles that may stay without a column; they are guessed by name only.
         option: how messages spell the option that names the column of a role.
+        source: what messages name; what the first row comes from when absent.
 
     Raises:
         DataError: a named column does not exist, or one cannot be guessed; the message lists the columns.
     """
-    place = sample[0].where.rpartition(" row ")[0] if sample else "no rows"
+    place = source or sample[0].where.rpartition(" row ")[0]
     columns = {role: named_column(name, option.format(role), names, place) for role, name in wanted.items() if name}
     single = "text" in columns
     open_roles = [role for role in wanted if role not in columns and not (single and role == "pair")]

@@ -22,10 +22,13 @@ ROLES: dict[str, tuple[str, ...]] = {
 """By task: what a column can be. Words or a text are enough for tokens."""
 
 
-def choose_columns(task: str, options: PredictOptions, names: Sequence[str], sample: Sequence[Record]) -> Guess:
+def choose_columns(
+    source: str, task: str, options: PredictOptions, names: Sequence[str], sample: Sequence[Record]
+) -> Guess:
     """Decide which column holds what; see :func:`~pocketbert.data.columns.guess_columns`.
 
     Args:
+        source: whose columns they are, for messages.
         task: of the pipeline.
         options: name columns.
         names: of all columns.
@@ -41,7 +44,7 @@ def choose_columns(task: str, options: PredictOptions, names: Sequence[str], sam
     roles = ROLES[task]
     if roles == ("tokens", "text"):
         roles = ("tokens",) if "tokens" in named or _words(named, names, sample) else ("text",)
-    return guess_columns(names, sample, {role: named.get(role) for role in roles}, option="--{}")
+    return guess_columns(names, sample, {role: named.get(role) for role in roles}, option="--{}", source=source)
 
 
 def _words(named: Mapping[str, str], names: Sequence[str], sample: Sequence[Record]) -> bool:

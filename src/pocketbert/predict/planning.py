@@ -121,7 +121,7 @@ def make_plan(
     names = scan.heads[0].names or names_of(sample)
     if not names:
         raise DataError(f"{sources[0].name}: no line holds columns; write one JSON object a line. {scan.first_fault()}")
-    guess = choose_columns(pipeline.task, options, names, sample)
+    guess = choose_columns(sources[0].name, pipeline.task, options, names, sample)
     width = len(pipeline("text").vector) if pipeline.task == "embedding" else 0
     _check_names(sources[0].name, names, pipeline.task, options)
     plan = Plan(
