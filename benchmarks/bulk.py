@@ -197,7 +197,7 @@ def _best_shape(student: Path, threads: int, short: bool) -> float:
     from pocketbert import pipeline
     from pocketbert.inference import load
 
-    path = str(student / load(student, threads=threads).path)
+    path = str(student / load(student, threads=threads, streams=threads).path)  # the file that ours runs
     found = pipeline.bench(
         [path], lengths=[32, 64, 128], batch_sizes=[8, 32], threads=[threads], seconds=5 if short else 30
     )
