@@ -62,6 +62,7 @@ def batches():
         yield {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
+# What is peculiar to a family lies below its head, so that one of them with another head is enough.
 @pytest.mark.parametrize(
     ("family", "task"),
     [*((family, "classification") for family in tiny.FAMILIES), ("roberta", "token_classification")],
