@@ -228,7 +228,7 @@ def test_a_real_model_through_the_command_line(tmp_path, poisoned):
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"out.jsonl.failed.jsonl: {len(POISONED)} rows without prediction" in done.stdout
+    assert f"out.jsonl.failed.jsonl: {len(POISONED)} of {len(ROWS)} rows without prediction" in done.stdout
     found = rows(tmp_path / "out.jsonl")
     assert [row["id"] for row in found] == [number for number in range(40) if number not in POISONED]
     answers = expected("classification", [row["text"] for row in found])

@@ -179,7 +179,8 @@ def test_through_a_real_pipe(tmp_path):
     done = subprocess.run(command, input=lines, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "guessed columns: text='text'" in done.stderr
-    assert "out.jsonl: 30 rows" in done.stdout and "out.jsonl.failed.jsonl: 1 rows without prediction" in done.stdout
+    assert "out.jsonl: 30 rows" in done.stdout
+    assert "out.jsonl.failed.jsonl: 1 of 31 rows without prediction" in done.stdout
     assert json.loads((tmp_path / "made.json").read_text())["failed"] == 1
 
 

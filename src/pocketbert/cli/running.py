@@ -36,8 +36,8 @@ def predict_rows(
         pace = f"{made.computed:,} rows computed in {made.seconds:,.1f} s, {made.rows_per_second:,.0f} rows/s"
         out.print(pace, highlight=False)
     if made.failed:
-        failed = f"{made.failed_file}: {made.failed:,} rows without prediction, and why"
-        out.print(failed, highlight=False, soft_wrap=True)
+        share = f"{made.failed:,} of {made.rows + made.failed:,} rows"
+        out.print(f"{made.failed_file}: {share} without prediction, and why", highlight=False, soft_wrap=True)
     write(json, made)
 
 
