@@ -96,7 +96,7 @@ def test_resume_after_kills_gives_the_same_weights(tmp_path, cli, stage):
     run_here(cli, command)
     command, output = stage(tmp_path, "killed")
     chance = random.Random()
-    steps = sorted(chance.sample(range(1, STEPS - 20), 2))
+    steps = sorted(chance.sample(range(1, STEPS - 20), 3))
     for step in steps:
         stop(command, output, step, signal.SIGKILL, delay=chance.uniform(0, 0.05))
         leave_half(output)
