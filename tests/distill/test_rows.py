@@ -12,6 +12,7 @@ from pocketbert.distill.rows import (
     read_rows,
     read_test_rows,
     training_inputs,
+    with_unlabelled,
 )
 from pocketbert.errors import DataError, ModelError
 from pocketbert.models.loading import LoadedModel
@@ -89,6 +90,49 @@ def test_named_test_rows_do_not_count_for_what_is_learnt(files):
     # Without them the validation rows are reported, and others held out.
     assert len({whole, inputs("train", "validation"), inputs("train", "test"), inputs("train")}) == 4
     assert inputs("train", "test", validation=files["train"]) != whole
+
+
+def unlabelled(files, *sources, task="classification", **fields):
+    rows = read_rows(Data(task=task, unlabelled=list(map(str, sources)), **files, **fields))
+    return with_unlabelled(rows)
+
+
+def test_rows_without_a_label_come_beside_the_others(files, tmp_path):
+    (tmp_path / "more.txt").write_text("the cat was fine\n\na dull dog\n")
+    (tmp_path / "more.csv").write_text("label,text\nnobody knows,the owl\n")
+    rows = unlabelled(files, tmp_path / "more.txt", tmp_path / "more.csv")
+    assert [example.text for example in rows.unlabelled] == ["the cat was fine", "a dull dog", "the owl"]
+    assert len(rows.train) == 50 and rows.notes[-1] == "rows: 3 without a label"
+    assert read_rows(rows.task.data).unlabelled == []
+
+
+def test_plain_text_has_no_layout_and_pairs_have(tmp_path):
+    (tmp_path / "train.tsv").write_text("sentence\tlabel\n" + "the cat\t1\na dog\t0\n" * 20)
+    (tmp_path / "more.tsv").write_text("index\tsentence\n0\tthe owl\n")
+    (tmp_path / "more.txt").write_text("the horse\n")
+    files = {"train": [str(tmp_path / "train.tsv")]}
+    rows = unlabelled(files, tmp_path / "more.tsv", tmp_path / "more.txt", layout="sst2")
+    assert [example.text for example in rows.unlabelled] == ["the owl", "the horse"]
+    pairs = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n" + "1\t1\t2\ta cat\tthe cat\n0\t1\t2\ta dog\tan owl\n" * 20
+    (tmp_path / "pairs.txt").write_text(pairs)
+    rows = unlabelled({"train": [str(tmp_path / "pairs.txt")]}, tmp_path / "pairs.txt", layout="mrpc")
+    assert len(rows.unlabelled) == 40 and rows.unlabelled[1].pair == "an owl"
+
+
+def test_bad_rows_without_a_label_are_noted(files, tmp_path):
+    (tmp_path / "more.csv").write_text("text,id\nthe cat,1\n,2\n")
+    with pytest.raises(DataError, match=r"more\.csv row 2: column 'text' is empty"):
+        unlabelled(files, tmp_path / "more.csv")
+    notes = unlabelled(files, tmp_path / "more.csv", on_error="skip").notes
+    assert any(note.startswith("skipped 1 bad rows without a label, such as: ") for note in notes)
+
+
+def test_rows_without_a_label_count_for_the_stage_that_reads_them(files):
+    data = Data(task="classification", **files)
+    more = data.model_copy(update={"unlabelled": files["train"]})
+    assert training_inputs(more, fingerprints(more)) == training_inputs(data, fingerprints(data))
+    read = [training_inputs(each, fingerprints(each, unlabelled=True)) for each in (data, more)]
+    assert read[0] == training_inputs(data, fingerprints(data)) != read[1]
 
 
 def test_training_rows_must_be_named(files):

@@ -6,6 +6,8 @@ from typing import Any
 
 IGNORED = -100
 """The label of positions that no loss counts."""
+UNKNOWN = -101
+"""The label where nobody says what is right, and a teacher's word counts all the same; NaN where labels are floats."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,11 @@ def resolve(sources: Sequence[str]) -> list[Path | str]:
     return list(places)
 
 
+def is_text(place: Path | str) -> bool:
+    """Whether a source is plain text, which has no columns."""
+    return place == f"{EMBEDDED}text" or (isinstance(place, Path) and suffix_of(place) in TEXT)
+
+
 def _places(source: str) -> Sequence[Path | str]:
     if source.startswith(ALTERED):
         return [f"{ALTERED}{place}" for place in _plain_text(source)]
@@ -141,7 +146,7 @@ def _plain_text(source: str) -> Sequence[Path | str]:
     inner = source.removeprefix(ALTERED)
     places = _places(inner) if inner else [inner]
     for place in places:
-        if place != f"{EMBEDDED}text" and not (isinstance(place, Path) and suffix_of(place) in TEXT):
+        if not is_text(place):
             raise DataError(
                 f"{source}: pairs are made of plain text; name files that end in {', '.join(TEXT)} (each also with "
                 f".gz or .zst), or {EMBEDDED}text"

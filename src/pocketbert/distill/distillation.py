@@ -10,11 +10,11 @@ from rich.table import Table
 from transformers import PreTrainedModel
 
 from pocketbert.data.sources import fingerprint
-from pocketbert.distill.learning import TASK_LOSSES, check_losses, learn_rows, settle_losses
+from pocketbert.distill.learning import TASK_LOSSES, check_losses, has_teacher_loss, learn_rows, settle_losses
 from pocketbert.distill.objective import Objective
 from pocketbert.distill.prediction import masked_lm_loss
 from pocketbert.distill.pretrain import masked_lm_evaluator
-from pocketbert.distill.rows import check_purpose, fingerprints, read_rows, training_inputs
+from pocketbert.distill.rows import check_purpose, fingerprints, read_rows, training_inputs, with_unlabelled
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.texts import CORPORA, prepare_texts
 from pocketbert.distill.trainer import Job, train
@@ -81,14 +81,19 @@ def distill(
 def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifest:
     wanted = options.losses or TASK_LOSSES
     check_losses(wanted, "task", "distill")
-    prints = fingerprints(data)
+    if data.unlabelled and not has_teacher_loss(wanted):
+        raise PocketBertError(
+            "distill: losses.labels alone learns nothing from rows without a label; give losses.soft_targets a weight, "
+            "or leave out data.unlabelled"
+        )
+    prints = fingerprints(data, unlabelled=True)
     stage, parents = _open(options, wanted, lesson, training_inputs(data, prints))
     if stage.done:
         return stage.skip(lesson.console)
     task = make_task(data)
     teacher = load_model(lesson.teacher, task.head)
     check_purpose(task, teacher)
-    rows = read_rows(data, teacher)
+    rows = with_unlabelled(read_rows(data, teacher))
     pairs = any(example.pair is not None for example in rows.train[:1])
     built = _student(teacher, lesson, options, rows.task.head, rows.task.model_fields(), pairs)
     losses = _settle_losses(wanted, options, built, teacher, lesson.console)

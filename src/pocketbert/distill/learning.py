@@ -13,6 +13,7 @@ from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.trainer import Evaluator, Job, train
 from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Losses, Training
+from pocketbert.tasks.base import join
 
 TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5, cosine=1.0)
 """The best of those that ``benchmarks/objectives.py`` compared: docs/results.md, *Losses for tasks*."""
@@ -37,6 +38,11 @@ def check_losses(losses: Losses, kind: Literal["task", "masked_lm"], stage: str)
         )
     if not any(losses.model_dump().values()):
         raise PocketBertError(f"{stage}: every loss has weight 0; give one of them a weight")
+
+
+def has_teacher_loss(losses: Losses) -> bool:
+    """Whether some loss of weight asks for the teacher's word, not for the true labels alone."""
+    return any(losses.model_copy(update={"labels": 0.0, "masked_lm": 0.0}).model_dump().values())
 
 
 def settle_losses(wanted: Losses, named: bool, widths: tuple[int, int], stage: str, console: Console) -> Losses:
@@ -80,7 +86,7 @@ def learn_rows(
         title: of the progress line.
         model: trained in place.
         tokenizer: the teacher's, where there is one: it gives every input that either model takes.
-        rows: of the task.
+        rows: of the task; those without a label are learnt from too, by what the teacher says about them.
         options: length and rates of the run.
         losses: weights of the objective.
         stage: where checkpoints go; begun when the rows of every role have proved good.
@@ -96,6 +102,8 @@ def learn_rows(
         Interrupted: asked to stop; the state is saved.
     """
     encoded = encode_role(rows, "train", tokenizer)
+    if rows.unlabelled:
+        encoded = join(encoded, encode_role(rows, "unlabelled", tokenizer))
     evaluate = evaluator(rows, tokenizer)
     # Nothing here reads them, but a row that cannot be used is better found now than after the training.
     encode_role(rows, "test", tokenizer)

@@ -5,19 +5,24 @@ training rows is held out for choosing the checkpoint.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from pocketbert.data.sources import fingerprint, read_records
+from pocketbert.data.records import Record, Skipped
+from pocketbert.data.sources import fingerprint, is_text, read_records, resolve
 from pocketbert.errors import DataError, ModelError
 from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options
 from pocketbert.recipe import Data
 from pocketbert.tasks.base import Encoded, Example, Task
 from pocketbert.tasks.registry import TASKS, make_task
+from pocketbert.tasks.rows import read_unlabelled
+
+Role = Literal["train", "validation", "test", "unlabelled"]
 
 HELD_OUT_SHARE = 0.1
 HELD_OUT_ROWS = 1000
@@ -33,6 +38,7 @@ class TaskRows:
         train: to learn from.
         validation: for choosing the checkpoint.
         test: for the reported numbers.
+        unlabelled: for the teacher to label: their target is None.
         notes: what was guessed, held out, skipped and cut.
     """
 
@@ -41,6 +47,7 @@ class TaskRows:
     validation: list[Example]
     test: list[Example]
     notes: list[str] = field(default_factory=list)
+    unlabelled: list[Example] = field(default_factory=list)
 
 
 class Headed(Protocol):
@@ -91,6 +98,25 @@ def read_rows(data: Data, teacher: Headed | None = None) -> TaskRows:
     return TaskRows(task, train, validation, test, notes)
 
 
+def with_unlabelled(rows: TaskRows) -> TaskRows:
+    """The same rows, and beside them those without a label that the data section names.
+
+    Plain text is a text a line whatever the layout of the other rows, unless that layout is of pairs.
+
+    Raises:
+        DataError: a source or a row cannot be used; the message says where and why.
+    """
+    task, data = rows.task, rows.task.data
+    if not data.unlabelled:
+        return rows
+    task.skipped = Skipped()  # those of the other rows are noted already
+    places = resolve(data.unlabelled)
+    records = itertools.chain.from_iterable(_unlabelled_records(data, task, place) for place in places)
+    found = read_unlabelled(task, records)
+    notes = [*rows.notes, *_skipped_notes(task, "rows without a label"), f"rows: {len(found):,} without a label"]
+    return replace(rows, unlabelled=found, notes=notes)
+
+
 def read_test_rows(data: Data, labels: list[str] | None) -> TaskRows:
     """Read the rows to evaluate on: ``test``, else ``validation``; the labels are those of the model.
 
@@ -111,7 +137,7 @@ def read_test_rows(data: Data, labels: list[str] | None) -> TaskRows:
     return TaskRows(task, [], [], test, _reading_notes(task))
 
 
-def encode_role(rows: TaskRows, role: Literal["train", "validation", "test"], tokenizer: Any) -> Encoded:
+def encode_role(rows: TaskRows, role: Role, tokenizer: Any) -> Encoded:
     """Encode the rows of a role, and note which of them ``max_length`` left out or cut.
 
     Args:
@@ -144,9 +170,16 @@ def encode_role(rows: TaskRows, role: Literal["train", "validation", "test"], to
     return encoded
 
 
-def fingerprints(data: Data) -> dict[str, str]:
-    """Fingerprint of each source that a data section names, by role."""
+def fingerprints(data: Data, *, unlabelled: bool = False) -> dict[str, str]:
+    """Fingerprint of each source that a data section names, by role.
+
+    Args:
+        data: the data section.
+        unlabelled: whether rows without a label are read too.
+    """
     roles = {"train": data.train, "validation": data.validation, "test": data.test}
+    if unlabelled:
+        roles["unlabelled"] = data.unlabelled
     return {role: fingerprint(sources) for role, sources in roles.items() if sources}
 
 
@@ -157,6 +190,8 @@ def training_inputs(data: Data, prints: Mapping[str, str]) -> str:
         data: the data section.
         prints: its fingerprints by role.
     """
+    # Rows without a label count by their fingerprint, for a stage that reads them.
+    data = data.model_copy(update={"unlabelled": None})
     if not data.test:
         # Some other rows are held out for the test then, so that every source counts.
         return hash_text(hash_options(data), *prints.values())
@@ -235,10 +270,13 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _reading_notes(task: Task) -> list[str]:
-    notes = list(task.notes)
-    if task.skipped.count:
-        notes.append(f"skipped {task.skipped.count:,} bad rows, such as: {'; '.join(task.skipped.reasons[:3])}")
-    return notes
+    return [*task.notes, *_skipped_notes(task, "rows")]
+
+
+def _skipped_notes(task: Task, rows: str) -> list[str]:
+    if not task.skipped.count:
+        return []
+    return [f"skipped {task.skipped.count:,} bad {rows}, such as: {'; '.join(task.skipped.reasons[:3])}"]
 
 
 def _note(rows: TaskRows, note: str) -> None:
@@ -251,7 +289,12 @@ def _examples(data: Data, task: Task, sources: list[str] | None, split: str) -> 
     return task.examples(_records(data, task, sources, split)) if sources else []
 
 
-def _records(data: Data, task: Task, sources: list[str], split: str) -> Any:
+def _unlabelled_records(data: Data, task: Task, place: Path | str) -> Iterator[Record]:
+    plain = is_text(place) and "pair" not in task.columns
+    return _records(data.model_copy(update={"layout": None}) if plain else data, task, [str(place)], "train")
+
+
+def _records(data: Data, task: Task, sources: list[str], split: str) -> Iterator[Record]:
     columns = (
         data.text,
         data.pair,

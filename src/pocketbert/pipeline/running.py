@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pocketbert.data.sources import ALTERED, EMBEDDED, resolve
 from pocketbert.distill import ranks
-from pocketbert.distill.rows import read_rows
+from pocketbert.distill.rows import read_rows, with_unlabelled
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.machine import describe_machine
 from pocketbert.manifest import LOG
@@ -74,9 +74,12 @@ def _check_sources(recipe: Recipe) -> None:
             continue
         if data is None:
             raise PocketBertError(f"stages.{number}.{stage.kind}: name the rows of a task (data)")
+        unlabelled = stage.kind == "distill" and bool(data.unlabelled)
         # The first stage will say of its own rows what is wrong with them.
-        if number and data not in checked:
-            read_rows(data)
+        if number and (unlabelled or data not in checked):
+            rows = read_rows(data)
+            if unlabelled:
+                with_unlabelled(rows)
         checked.append(data)
 
 
@@ -115,7 +118,8 @@ def _embedded(recipe: Recipe) -> bool:
     def sources() -> Iterable[str]:
         for data in (recipe.data, *(getattr(stage.options, "data", None) for stage in recipe.stages)):
             if data is not None:
-                yield from [*(data.train or []), *(data.test or []), *(data.validation or [])]
+                for sources in (data.train, data.test, data.validation, data.unlabelled):
+                    yield from sources or []
         for stage in recipe.stages:
             yield from getattr(stage.options, "corpus", None) or []
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -133,7 +134,9 @@ def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
         return
     walk.product, walk.chain, walk.last, walk.made_smaller = str(output), [str(output)], number, False
     walk.data = options.data or walk.recipe.data
-    walk.without_teacher = _learn_alone(walk, number, options, teacher) if options.without_teacher else None
+    walk.without_teacher = None
+    if options.without_teacher:
+        walk.without_teacher = _learn_alone(walk, number, options, teacher, walk.manifests[output.name])
     _compare(walk, str(output))
 
 
@@ -159,15 +162,25 @@ def _compare(walk: Walk, student: str) -> None:
     walk.comparisons[name] = compare_rows_once(walk.folder, walk.last, models, walk.data, name, walk.console)
 
 
-def _learn_alone(walk: Walk, number: int, options: DistillStage, teacher: str) -> str:
+def _learn_alone(walk: Walk, number: int, options: DistillStage, teacher: str, student: Manifest) -> str:
     """The same student from the same start in the same time, on the labels alone: what the teacher's word is worth."""
     output = walk.folder / f"{number:02d}-without-teacher"
     walk.console.rule("the same student without a teacher", align="left")
     alone = options.model_copy(update={"losses": Losses(labels=1.0)})
+    data = options.data or walk.recipe.data
+    if data is not None and data.unlabelled:
+        # An epoch of the student has more rows than there are labels: the same number of steps instead.
+        data = data.model_copy(update={"unlabelled": None})
+        alone = alone.model_copy(update={"data": data} | _same_length(options, student))
     walk.manifests[output.name] = distill(
-        alone, teacher, walk.student, output, walk.recipe.data, console=walk.console, replace=True
+        alone, teacher, walk.student, output, data, console=walk.console, replace=True
     )
     return str(output)
+
+
+def _same_length(options: DistillStage, student: Manifest) -> dict[str, Any]:
+    """Options for as many steps as the student took, unless the options fix steps or time already."""
+    return {} if options.steps or options.budget else {"epochs": None, "steps": student.metrics["steps"]}
 
 
 def _known(model: str | None, number: int, stage: str) -> str:

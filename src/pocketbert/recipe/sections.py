@@ -74,6 +74,9 @@ class Data(Section):
     )
     validation: Sources | None = Field(None, description="rows for choosing the checkpoint (see docs/data.md)")
     test: Sources | None = Field(None, description="rows for the reported numbers")
+    unlabelled: Sources | None = Field(
+        None, description="rows, or plain text, that the teacher labels: distill learns from them too"
+    )
     layout: Layout | None = Field(None, description="a published layout instead of named columns")
     text: str | None = Field(None, description="column of the text; guessed when absent")
     pair: str | None = Field(None, description="column of the second text of a pair")

@@ -25,7 +25,7 @@ class Example:
     Attributes:
         text: the text; the words of a token-classification row; the question of question answering.
         pair: the second text, the context of question answering, or None.
-        target: what the row says is right, in the task's own form.
+        target: what the row says is right, in the task's own form; None where nobody says so.
         where: file and row, for error messages.
     """
 
@@ -154,8 +154,23 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def read_unlabelled(self, record: Record) -> Example:
+        """Understand a row of which nobody says what is right: its target is None.
+
+        Args:
+            record: a row with the columns of the training rows, that of the label alone may be missing; or with a
+                single column of another name, where the task reads one.
+
+        Raises:
+            DataError: a column is missing or empty.
+        """
+
+    @abstractmethod
     def encode(self, examples: Sequence[Example], tokenizer: Any) -> Encoded:
         """Turn examples into features with a fast ``transformers`` tokenizer.
+
+        Without a target the labels are ``UNKNOWN``, or NaN where they are floats, at every place where a target
+        would put one.
 
         Raises:
             DataError: a text is longer than ``max_length`` and ``too_long`` is ``fail``.
@@ -204,6 +219,18 @@ class Task(ABC):
     def model_fields(self) -> dict[str, Any]:
         """Configuration of a model with this head: label names and kind of problem."""
         return {}
+
+
+def join(first: Encoded, second: Encoded) -> Encoded:
+    """The features of two sets of rows, those of the second after those of the first."""
+    offset = len(first.examples)
+    return Encoded(
+        features=first.features + second.features,
+        examples=first.examples + second.examples,
+        example_of=first.example_of + [offset + number for number in second.example_of],
+        truncated=first.truncated + second.truncated,
+        places=first.places + second.places,
+    )
 
 
 def collate(features: Sequence[Feature], pad_token_id: int, multiple_of: int = 1) -> dict[str, NDArray[Any]]:

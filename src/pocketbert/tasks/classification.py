@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketbert.data.records import Record
+from pocketbert.data.records import UNKNOWN, Record
 from pocketbert.errors import PocketBertError
 from pocketbert.tasks.base import Example
 from pocketbert.tasks.labels import collect_labels, find_label, known_labels, label_fields, label_name
@@ -53,6 +53,11 @@ class Classification(TextTask):
     def read_target(self, record: Record) -> int:
         """Index of the row's label; see :class:`~pocketbert.tasks.texts.TextTask`."""
         return find_label(self, self._label(record), record)
+
+    @property
+    def unknown(self) -> int:
+        """``UNKNOWN``; see :class:`~pocketbert.tasks.texts.TextTask`."""
+        return UNKNOWN
 
     def predict(self, logits: NDArray[np.float32]) -> int:
         """Index of the largest logit."""

@@ -52,6 +52,11 @@ class MultiLabel(TextTask):
         target[[find_label(self, name, record) for name in self._names(record)]] = 1
         return target
 
+    @property
+    def unknown(self) -> NDArray[np.float32]:
+        """(labels,) of NaN; see :class:`~pocketbert.tasks.texts.TextTask`."""
+        return np.full(len(known_labels(self)), np.nan, dtype=np.float32)
+
     def predict(self, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Where the logits are at least 0, at which the sigmoid is a half."""
         return logits >= 0

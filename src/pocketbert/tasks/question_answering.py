@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketbert.data.records import Record
+from pocketbert.data.records import UNKNOWN, Record
 from pocketbert.errors import DataError
 from pocketbert.recipe import Data
 from pocketbert.tasks.answers import Answer, answer_f1, exact_match, normalise_answer, read_answers
@@ -66,6 +66,11 @@ class QuestionAnswering(Task):
         target = read_answers(cell(record, column), context, record.where, column)
         return Example(question, context, target, record.where)
 
+    def read_unlabelled(self, record: Record) -> Example:
+        """Understand a row without its answers; see :class:`~pocketbert.tasks.base.Task`."""
+        question = text_cell(record, self.columns["question"])
+        return Example(question, text_cell(record, self.columns["context"]), None, record.where)
+
     def encode(self, examples: Sequence[Example], tokenizer: Any) -> Encoded:
         """Turn each question and its context into windows; see :class:`~pocketbert.tasks.base.Task`.
 
@@ -113,9 +118,7 @@ class QuestionAnswering(Task):
         for window, number in enumerate(batch["overflow_to_sample_mapping"]):
             places = context_places(batch.encodings[window], tokenizer.cls_token_id)
             feature = model_inputs(batch, window, tokenizer)
-            target = examples[number].target
-            found = answer_tokens(places, target[0].start, target[0].end) if target else None
-            feature["labels"] = np.array(found or [classifier_position(places)] * 2, dtype=np.int64)
+            feature["labels"] = np.array(_answer_labels(examples[number].target, places), dtype=np.int64)
             encoded.features.append(feature)
             encoded.places.append(places)
             encoded.example_of.append(offset + number)
@@ -170,6 +173,15 @@ class QuestionAnswering(Task):
     def model_fields(self) -> dict[str, Any]:
         """Two logits a token: start and end."""
         return {"num_labels": 2, "id2label": {0: "start", 1: "end"}, "label2id": {"start": 0, "end": 1}}
+
+
+def _answer_labels(target: Sequence[Answer] | None, places: NDArray[np.int32]) -> tuple[int, int]:
+    """Where the first right answer begins and ends in a window, of places (tokens, 2)."""
+    if target is None:
+        return UNKNOWN, UNKNOWN
+    found = answer_tokens(places, target[0].start, target[0].end) if target else None
+    nowhere = classifier_position(places)
+    return found or (nowhere, nowhere)
 
 
 def _grades(predictions: Sequence[Answer], targets: Sequence[Sequence[Answer]]) -> NDArray[np.float64]:

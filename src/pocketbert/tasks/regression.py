@@ -46,6 +46,11 @@ class Regression(TextTask):
             raise DataError(f"{record.where}: column {column!r} has {value!r}, not a finite number; {REMEDY}")
         return number
 
+    @property
+    def unknown(self) -> float:
+        """NaN; see :class:`~pocketbert.tasks.texts.TextTask`."""
+        return math.nan
+
     def predict(self, logits: NDArray[np.float32]) -> float:
         """The single logit."""
         return float(logits[0])

@@ -41,6 +41,15 @@ def read_rows(task: Task, rows: Iterable[T], read: Callable[[T], Example]) -> li
     return examples
 
 
+def read_unlabelled(task: Task, records: Iterable[Record]) -> list[Example]:
+    """Understand rows without their target, under the policy ``on_error``; the task is fitted.
+
+    Raises:
+        DataError: a row is wrong and ``on_error`` is ``fail``, or no row is left.
+    """
+    return read_rows(task, records, task.read_unlabelled)
+
+
 def readable(task: Task, rows: Iterable[T], read: Callable[[T], U]) -> Iterator[U]:
     """What can be read of rows that are only learnt from; the others are counted when the examples are read.
 
@@ -105,6 +114,11 @@ def cell(record: Record, column: str) -> Any:
     except KeyError:
         known = ", ".join(map(str, record.values))
         raise DataError(f"{record.where}: no column {column!r}; the row has {known}") from None
+
+
+def column_or_only(record: Record, column: str) -> str:
+    """The name of a column, or of the only one that the row has: plain text knows nothing of the names of a table."""
+    return next(iter(record.values)) if column not in record.values and len(record.values) == 1 else column
 
 
 def is_empty(value: Any) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pocketbert.data.records import Record
 from pocketbert.errors import DataError, ModelError
 from pocketbert.tasks.base import Encoded, Example, Task
-from pocketbert.tasks.rows import find_columns, read_rows, text_cell
+from pocketbert.tasks.rows import column_or_only, find_columns, read_rows, text_cell
 
 CHUNK = 2048
 """Texts for one call of the tokenizer: enough to keep its threads busy, few enough for little memory."""
@@ -29,6 +29,11 @@ class TextTask(Task):
             DataError: the label is missing, malformed or unknown.
         """
 
+    @property
+    @abstractmethod
+    def unknown(self) -> Any:
+        """The label of a text of which nobody says what is right: ``UNKNOWN``, or NaN."""
+
     @abstractmethod
     def predict(self, logits: NDArray[np.float32]) -> Any:
         """The prediction of one text from its logits (labels,)."""
@@ -46,6 +51,13 @@ class TextTask(Task):
         target = self.read_target(record)
         return Example(text_cell(record, self.columns["text"]), pair, target, record.where)
 
+    def read_unlabelled(self, record: Record) -> Example:
+        """Understand a row without its target; see :class:`~pocketbert.tasks.base.Task`."""
+        text = self.columns["text"]
+        if "pair" in self.columns:
+            return Example(text_cell(record, text), text_cell(record, self.columns["pair"]), None, record.where)
+        return Example(text_cell(record, column_or_only(record, text)), None, None, record.where)
+
     def encode(self, examples: Sequence[Example], tokenizer: Any) -> Encoded:
         """Tokenise texts, cut to ``max_length``; see :class:`~pocketbert.tasks.base.Task`."""
         encoded = Encoded([], [], [])
@@ -57,7 +69,8 @@ class TextTask(Task):
                 cut = bool(batch.encodings[row].overflowing)
                 if cut and not may_cut(self, example):
                     continue
-                feature = model_inputs(batch, row, tokenizer) | {"labels": example.target}
+                label = self.unknown if example.target is None else example.target
+                feature = model_inputs(batch, row, tokenizer) | {"labels": label}
                 add_example(encoded, example, feature, cut)
         return encoded
 

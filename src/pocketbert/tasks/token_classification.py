@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketbert.data.records import IGNORED, Record
+from pocketbert.data.records import IGNORED, UNKNOWN, Record
 from pocketbert.errors import DataError
 from pocketbert.recipe import Data
 from pocketbert.tasks import tags
 from pocketbert.tasks.base import Encoded, Example, Task
 from pocketbert.tasks.labels import known_labels, label_fields, label_name, unknown_label
-from pocketbert.tasks.rows import REMEDY, find_columns, read_rows, readable, words_cell
+from pocketbert.tasks.rows import REMEDY, column_or_only, find_columns, read_rows, readable, words_cell
 from pocketbert.tasks.texts import CHUNK, add_example, chunks, may_cut, model_inputs, tokenise
 from pocketbert.tasks.words import first_tokens, mark_word_starts
 
@@ -65,11 +65,13 @@ class TokenClassification(Task):
         return read_rows(self, examples, self._check)
 
     def _read(self, record: Record) -> Example:
-        column = self.columns["tokens"]
-        words = words_cell(record, column)
-        if odd := [word for word in words if not isinstance(word, str)]:
-            raise DataError(f"{record.where}: column {column!r} has {odd[0]!r}, which is no word; {REMEDY}")
+        words = _read_words(record, self.columns["tokens"])
         return Example(words, None, self._read_tags(record, len(words)), record.where)
+
+    def read_unlabelled(self, record: Record) -> Example:
+        """Understand a row without its tags; see :class:`~pocketbert.tasks.base.Task`."""
+        words = _read_words(record, column_or_only(record, self.columns["tokens"]))
+        return Example(words, None, None, record.where)
 
     def _read_tags(self, record: Record, words: int) -> list[str]:
         found = words_cell(record, self.columns["tags"])
@@ -171,13 +173,21 @@ class TokenClassification(Task):
         return label_fields(self)
 
 
+def _read_words(record: Record, column: str) -> list[str]:
+    words = words_cell(record, column)
+    if odd := [word for word in words if not isinstance(word, str)]:
+        raise DataError(f"{record.where}: column {column!r} has {odd[0]!r}, which is no word; {REMEDY}")
+    return words
+
+
 def _same(first: Tags, second: Tags) -> int:
     return sum(one == other for one, other in zip(first, second, strict=True))
 
 
-def _token_labels(target: Tags, places: NDArray[np.int32], tokens: int, index: dict[str, int]) -> list[int]:
+def _token_labels(target: Tags | None, places: NDArray[np.int32], tokens: int, index: dict[str, int]) -> list[int]:
     labels = [IGNORED] * tokens
-    for tag, place in zip(target, places.tolist(), strict=True):
+    numbers = [UNKNOWN] * len(places) if target is None else [index.get(tag, IGNORED) for tag in target]
+    for number, place in zip(numbers, places.tolist(), strict=True):
         if place >= 0:
-            labels[place] = index.get(tag, IGNORED)
+            labels[place] = number
     return labels
