@@ -72,9 +72,8 @@ def test_a_recipe_is_walked_from_text_to_report(tree, tmp_path):
     assert parents["04-distill"] == parents["04-without-teacher"] == [
         str(folder / "02-finetune"), str(folder / "03-distill")
     ]  # fmt: skip
-    assert manifests["04-without-teacher"]["options"]["losses"] == {
-        "soft_targets": 0.0, "labels": 1.0, "masked_lm": 0.0, "cosine": 0.0, "logit_mse": 0.0
-    }  # fmt: skip
+    weights = manifests["04-without-teacher"]["options"]["losses"]
+    assert {name: weight for name, weight in weights.items() if weight} == {"labels": 1.0}
     assert {curve.stage for curve in report.curves} == set(manifests)
     assert set(report.sizes) >= {"teacher", "student"} and report.speed
     assert "<html" in (folder / "report.html").read_text()[:200].lower()

@@ -148,6 +148,11 @@ def make_checkpoint(folder: Path, family: str = "bert", head: str = "MaskedLM", 
     return folder
 
 
+def load_stock(folder: Path, head: str) -> PreTrainedModel:
+    """A model directory as stock code loads it."""
+    return getattr(transformers, f"AutoModelFor{head}").from_pretrained(folder)
+
+
 def command(*arguments: str | Path) -> list[str]:
     """The command line of PocketBERT."""
     return [sys.executable, "-m", "pocketbert.cli", *map(str, arguments)]

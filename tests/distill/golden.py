@@ -40,3 +40,41 @@ def squared_error(values: Array, targets: Array) -> float:
 def cosine_distance(student: Array, teacher: Array) -> float:
     """Mean over tokens of scipy's cosine distance."""
     return float(np.mean([cosine(one, other) for one, other in zip(student, teacher, strict=True)]))
+
+
+def patience(student: Array, teacher: Array) -> float:
+    """Mean over rows of the squared distance of the directions."""
+    one, other = (rows / np.sqrt((rows**2).sum(axis=1, keepdims=True)) for rows in (student, teacher))
+    return float(((one - other) ** 2).sum(axis=1).mean())
+
+
+def contrastive(student: Array, teacher: Array, temperature: float) -> float:
+    """Mean over rows of minus the log of a row's own share among the exponentiated similarities."""
+    similar = np.array([[1 - cosine(one, other) for other in teacher] for one in student])
+    shares = np.exp(similar / temperature)
+    return float(-np.mean(np.log(np.diag(shares) / shares.sum(axis=1))))
+
+
+def scores(queries: Array, keys: Array, heads: int) -> list[Array]:
+    """Of one sequence, (tokens, width) each: by head the products over the root of its width."""
+    size = queries.shape[1] // heads
+    cuts = [slice(head * size, (head + 1) * size) for head in range(heads)]
+    return [queries[:, cut] @ keys[:, cut].T / np.sqrt(size) for cut in cuts]
+
+
+def score_error(student: list[Array], teacher: list[Array]) -> list[float]:
+    """Of one sequence, by head: for each query the mean over keys of the squared difference."""
+    return [
+        float(((one[q] - other[q]) ** 2).mean())
+        for one, other in zip(student, teacher, strict=True)
+        for q in range(len(one))
+    ]
+
+
+def map_divergence(student: list[Array], teacher: list[Array]) -> list[float]:
+    """Of one sequence, by head: for each query KL(teacher, student) over the keys."""
+    return [
+        float(rel_entr(softmax(other[q]), softmax(one[q])).sum())
+        for one, other in zip(student, teacher, strict=True)
+        for q in range(len(one))
+    ]

@@ -1,5 +1,6 @@
 """Small training jobs, run in this process."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 import tiny
 from pocketbert.distill.datasets import EncodedRows
-from pocketbert.distill.objective import Objective
+from pocketbert.distill.phases import Course, Phase
 from pocketbert.distill.rows import read_rows
 from pocketbert.distill.texts import prepare_texts
 from pocketbert.distill.trainer import Job, PocketTrainer, set_dropout
@@ -22,7 +23,12 @@ OPTIONS = {"precision": "fp32", "dropout": 0.0, "learning_rate": 3e-4, "seed": 3
 
 
 def masked_lm_job(
-    folder: Path, losses: Losses, soft_positions: Any = "masked", documents: int = 60, **options: Any
+    folder: Path,
+    losses: Losses,
+    soft_positions: Any = "masked",
+    documents: int = 60,
+    shape: Student | None = None,
+    **options: Any,
 ) -> Job:
     """Masked-LM distillation of a tiny BERT into a DistilBERT."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -31,11 +37,13 @@ def masked_lm_job(
     text = tiny.write_text(folder / "text.txt", documents)
     stage = PretrainStage(corpus=[str(text)], block=16, seed=3)
     blocks = prepare_texts(stage, teacher.tokenizer, folder / "corpora", QUIET)
+    student = build_student(teacher.model, source, shape or Student(), False, 3).model
+    course = Course((Phase(losses),), soft_positions=soft_positions)
     return Job(
         title="distill",
-        model=build_student(teacher.model, source, Student(), False, 3).model,
+        model=student,
         data=blocks.train,
-        objective=Objective("masked_lm", losses, 2.0, soft_positions),
+        objective=course.objectives("masked_lm", student, teacher.model, 3)[0],
         options=Training(**OPTIONS | options),
         folder=folder,
         teacher=teacher.model,
@@ -55,11 +63,12 @@ def task_job(folder: Path, task: str, losses: Losses, rows: int = 40, **options:
     teacher = load_model(source, head)
     found = read_rows(Data(task=task, train=[str(train)], max_length=32))
     encoded = found.task.encode(found.train, teacher.tokenizer)
+    student = build_student(teacher.model, source, Student(), False, 3).model
     return Job(
         title="distill",
-        model=build_student(teacher.model, source, Student(), False, 3).model,
+        model=student,
         data=EncodedRows(encoded, teacher.tokenizer.pad_token_id),
-        objective=Objective(task, losses, 2.0),
+        objective=Course.of(losses).objectives(task, student, teacher.model, 3)[0],
         options=Training(**OPTIONS | options),
         folder=folder,
         teacher=teacher.model,
@@ -75,6 +84,18 @@ def run(job: Job) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
     trainer.train()
     entries = [entry for entry in trainer.state.log_history if "loss" in entry]
     return entries, {name: value.clone() for name, value in job.model.state_dict().items()}
+
+
+def stop_at(job: Job, batch: int) -> None:
+    """Raise SIGTERM while a batch is made."""
+    collate, calls = job.data.collate, iter(range(1, 1000))
+
+    def stopping(samples: Any) -> Any:
+        if next(calls) == batch:
+            signal.raise_signal(signal.SIGTERM)
+        return collate(samples)
+
+    job.data.collate = stopping
 
 
 def differences(

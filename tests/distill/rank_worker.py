@@ -1,6 +1,5 @@
 """What each rank runs; started by torchrun, it leaves what it found in a folder."""
 
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +48,7 @@ def stop_and_resume(folder: Path, rank: int) -> tuple[dict[str, torch.Tensor], s
     with ranks.main_first():
         job = jobs.masked_lm_job(folder, MASKED_LM, batch_size=4, **EPOCHS)
     if rank == 1:
-        stop_at_batch(job, 12)
+        jobs.stop_at(job, 12)
     message = ""
     try:
         train(job)
@@ -59,18 +58,6 @@ def stop_and_resume(folder: Path, rank: int) -> tuple[dict[str, torch.Tensor], s
         again = jobs.masked_lm_job(folder, MASKED_LM, batch_size=4, **EPOCHS)
     train(replace(again))
     return again.model.state_dict(), message
-
-
-def stop_at_batch(job: jobs.Job, number: int) -> None:
-    """Raise SIGTERM while a batch is made."""
-    collate, calls = job.data.collate, iter(range(1, 1000))
-
-    def stopping(samples: list[dict[str, int]]) -> dict[str, torch.Tensor]:
-        if next(calls) == number:
-            signal.raise_signal(signal.SIGTERM)
-        return collate(samples)
-
-    job.data.collate = stopping
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import jobs
 import pytest
 
-from pocketbert.recipe import Losses
+from pocketbert.recipe import Losses, Student
 
 SPLITS = [(8, 1), (4, 2), (2, 4)]
 
@@ -35,9 +35,26 @@ def test_accumulation_of_masked_lm_distillation(tmp_path, soft_positions):
     )
 
 
+def test_accumulation_of_losses_of_the_inside(tmp_path):
+    """All but the contrastive one, whose wrong answers are those of a pass; the student has another width."""
+    names = ("hidden", "embeddings", "relations", "value_relations", "attention_scores", "attention_maps")
+    losses = Losses(**dict.fromkeys((*names, "representations"), 0.1))
+    compare(
+        lambda batch_size, accumulation: jobs.masked_lm_job(
+            tmp_path / f"{batch_size}",
+            losses,
+            shape=Student(hidden_size=16, feed_forward=32),
+            batch_size=batch_size,
+            accumulation=accumulation,
+            steps=6,
+            learning_rate=1e-4,
+        )
+    )
+
+
 @pytest.mark.parametrize("task", ["classification", "token_classification"])
 def test_accumulation_over_rows_of_unequal_length(tmp_path, task):
-    losses = Losses(soft_targets=0.5, labels=0.5, cosine=0.1, logit_mse=0.1)
+    losses = Losses(soft_targets=0.5, labels=0.5, cosine=0.1, logit_mse=0.1, patience=0.1, attention_maps=0.1)
     compare(
         lambda batch_size, accumulation: jobs.task_job(
             tmp_path / f"{batch_size}",

@@ -8,6 +8,7 @@ from rich.console import Console
 
 import tiny
 from pocketbert.distill.learning import learn_rows
+from pocketbert.distill.phases import Course
 from pocketbert.distill.rows import read_rows
 from pocketbert.distill.stage import StageFolder
 from pocketbert.errors import DataError
@@ -27,7 +28,7 @@ def learn(tmp_path, long_role, too_long, console=jobs.QUIET):
     model = tiny.make_model("bert", "SequenceClassification", TOKENIZER)
     options = Training(steps=2, batch_size=4, precision="fp32")
     stage = StageFolder(tmp_path / "made", "key")
-    return rows, learn_rows("finetune", model, TOKENIZER, rows, options, Losses(labels=1), stage, console)
+    return rows, learn_rows("finetune", model, TOKENIZER, rows, options, Course.of(Losses(labels=1)), stage, console)
 
 
 @pytest.mark.parametrize("role", ROLES)

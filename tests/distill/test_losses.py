@@ -23,6 +23,7 @@ CASES = {
     "binary_cross_entropy_loss": (losses.binary_cross_entropy_loss, golden.binary_cross_entropy, (YES_NO,)),
     "squared_error_loss": (losses.squared_error_loss, golden.squared_error, (TEACHER,)),
     "cosine_loss": (losses.cosine_loss, golden.cosine_distance, (TEACHER,)),
+    "patience_loss": (losses.patience_loss, golden.patience, (TEACHER,)),
 }
 each_loss = pytest.mark.parametrize("name", CASES)
 
@@ -118,7 +119,7 @@ def test_temperature_squared_keeps_the_size_of_gradients(loss):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in CASES if "soft" in name or name in ("squared_error_loss", "cosine_loss")]
+    "name", [name for name in CASES if "soft" in name or name in ("squared_error_loss", "cosine_loss", "patience_loss")]
 )
 def test_nothing_is_lost_by_saying_what_the_teacher_says(name):
     assert run(name, student=TEACHER).item() == pytest.approx(0, abs=1e-5)

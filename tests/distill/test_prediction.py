@@ -16,6 +16,7 @@ from pocketbert.distill.prediction import masked_lm_loss, run_model
 from pocketbert.distill.signals import Needs, OnlineSignals
 from pocketbert.distill.texts import prepare_texts
 from pocketbert.models.describing import HEADS
+from pocketbert.models.inside import EMBEDDINGS, Inside
 from pocketbert.models.projection import accepted_inputs, model_inputs
 from pocketbert.recipe import Masking, PretrainStage
 from pocketbert.tasks.base import Encoded, Example
@@ -117,7 +118,10 @@ def test_rows_are_padded_and_described_by_file():
     assert data.lengths.tolist() == [len(row["input_ids"]) for row in rows]
 
 
-@pytest.mark.parametrize("needs", [Needs(logits=True), Needs(hidden=True), Needs(logits=True, hidden=True)])
+INSIDE = Inside(states=frozenset({EMBEDDINGS, 1}), attention=frozenset({0}))
+
+
+@pytest.mark.parametrize("needs", [Needs(logits=True), Needs(inside=INSIDE), Needs(logits=True, inside=INSIDE)])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_signals_are_what_the_teacher_says_in_evaluation(family, needs):
     tokenizer = tiny.make_tokenizer(family)
@@ -126,10 +130,10 @@ def test_signals_are_what_the_teacher_says_in_evaluation(family, needs):
     positions = batch["attention_mask"].bool()
     full = teacher(**model_inputs(batch, accepted_inputs(teacher)), output_hidden_states=True)
     signals = OnlineSignals(teacher.train(), needs, torch.device("cpu"), torch.float32)(batch, positions)
-    assert (signals.logits is not None) is needs.logits and (signals.hidden is not None) is needs.hidden
+    assert (signals.logits is not None) is needs.logits and set(signals.inside.states) == needs.inside.states
     if needs.logits:
         assert torch.allclose(signals.logits, full.logits[positions], atol=1e-5)
         assert not signals.logits.requires_grad
-    if needs.hidden:
-        assert torch.allclose(signals.hidden, full.hidden_states[-1], atol=1e-5)
+    for layer, states in signals.inside.states.items():
+        assert torch.allclose(states, full.hidden_states[layer + 1], atol=1e-5)
     assert not any(parameter.requires_grad for parameter in teacher.parameters())

@@ -159,7 +159,7 @@ def test_a_stopped_run_goes_on_with_the_same_weights(tmp_path):
     whole = job("whole")
     train(whole)
     stopped = job("stopped")
-    stop_at(stopped, batch=8)
+    jobs.stop_at(stopped, batch=8)
     with pytest.raises(Interrupted, match=r"stopped by SIGTERM at step .*; the state is saved, run the same command"):
         train(stopped)
     assert list((tmp_path / "stopped").glob("checkpoint-*"))
@@ -168,17 +168,6 @@ def test_a_stopped_run_goes_on_with_the_same_weights(tmp_path):
     summary = train(again)
     assert summary["steps"] == 12
     assert jobs.largest_difference(whole.model.state_dict(), again.model.state_dict()) == 0
-
-
-def stop_at(job, batch):
-    collate, calls = job.data.collate, iter(range(1, 1000))
-
-    def stopping(samples):
-        if next(calls) == batch:
-            signal.raise_signal(signal.SIGTERM)
-        return collate(samples)
-
-    job.data.collate = stopping
 
 
 def test_a_run_stopped_at_its_very_end_is_not_trained_further(tmp_path):
@@ -205,7 +194,7 @@ def test_a_resumed_run_logs_its_losses_alike(tmp_path):
     """The mean since the last entry, over the steps of this session alone."""
     losses = Losses(soft_targets=2.0, masked_lm=1.0)
     stopped = jobs.masked_lm_job(tmp_path, losses, batch_size=4, steps=20)
-    stop_at(stopped, batch=14)
+    jobs.stop_at(stopped, batch=14)
     with pytest.raises(Interrupted):
         train(stopped)
     train(jobs.masked_lm_job(tmp_path, losses, batch_size=4, steps=20))

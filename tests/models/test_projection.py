@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import tiny
+from pocketbert.models.inside import Inside
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 
 FAMILIES = pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -23,10 +24,11 @@ def test_logits_of_chosen_positions_are_those_of_the_full_head(family):
     positions[0, 1] = positions[0, 4] = positions[1, 2] = True
     inputs = model_inputs(inputs, accepted_inputs(model))
     full = model(**inputs, output_hidden_states=True)
-    outputs = Projection(model)(model, inputs, positions)
+    last = model.config.num_hidden_layers - 1
+    outputs = Projection(model, Inside(states=frozenset({last})))(model, inputs, positions)
     assert outputs.logits.shape == (3, len(tokenizer))
     assert torch.allclose(outputs.logits, full.logits[positions], atol=1e-5)
-    assert torch.allclose(outputs.hidden, full.hidden_states[-1], atol=1e-6)
+    assert torch.allclose(outputs.inside.states[last], full.hidden_states[-1], atol=1e-6)
 
 
 @FAMILIES

@@ -76,7 +76,7 @@ def test_the_manifest_says_what_was_measured(tmp_path, reviews):
 
 def test_a_cosine_that_was_asked_for_is_refused_where_widths_differ(tmp_path, reviews):
     options = PruneStage(recover=SHORT, hidden=0.5, losses=Losses(soft_targets=1, cosine=1))
-    with pytest.raises(PocketBertError, match="prune: the cosine loss compares hidden states of one width"):
+    with pytest.raises(PocketBertError, match=r"losses.cosine compares models with the same hidden width"):
         run(options, make_model(tmp_path), tmp_path / "out", reviews)
 
 

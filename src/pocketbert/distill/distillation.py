@@ -1,5 +1,6 @@
 """Teach a student: on text, through the masked language model, or on the rows of a task."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ from rich.table import Table
 from transformers import PreTrainedModel
 
 from pocketbert.data.sources import fingerprint
-from pocketbert.distill.learning import TASK_LOSSES, check_losses, has_teacher_loss, learn_rows, settle_losses
-from pocketbert.distill.objective import Objective
+from pocketbert.distill.learning import TASK_LOSSES, check_losses, fit_default, learn_rows
+from pocketbert.distill.methods import choose_course
+from pocketbert.distill.phases import Course, train_phases
 from pocketbert.distill.prediction import masked_lm_loss
 from pocketbert.distill.pretrain import masked_lm_evaluator
 from pocketbert.distill.rows import check_purpose, fingerprints, read_rows, training_inputs, with_unlabelled
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.texts import CORPORA, prepare_texts
-from pocketbert.distill.trainer import Job, train
+from pocketbert.distill.trainer import Job
 from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.files import hash_text
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
@@ -79,15 +81,15 @@ def distill(
 
 
 def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifest:
-    wanted = options.losses or TASK_LOSSES
-    check_losses(wanted, "task", "distill")
-    if data.unlabelled and not has_teacher_loss(wanted):
+    course = choose_course(options, "rows", TASK_LOSSES)
+    check_losses(course, "task", "distill")
+    if data.unlabelled and not course.asks_teacher:
         raise PocketBertError(
             "distill: losses.labels alone learns nothing from rows without a label; give losses.soft_targets a weight, "
             "or leave out data.unlabelled"
         )
     prints = fingerprints(data, unlabelled=True)
-    stage, parents = _open(options, wanted, lesson, training_inputs(data, prints))
+    stage, parents = _open(options, course, lesson, training_inputs(data, prints))
     if stage.done:
         return stage.skip(lesson.console)
     task = make_task(data)
@@ -96,7 +98,7 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
     rows = with_unlabelled(read_rows(data, teacher))
     pairs = any(example.pair is not None for example in rows.train[:1])
     built = _student(teacher, lesson, options, rows.task.head, rows.task.model_fields(), pairs)
-    losses = _settle_losses(wanted, options, built, teacher, lesson.console)
+    course = _fit(course, options, built, teacher, lesson.console)
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
         check_length(model, data.max_length, name)
     _show_carried(lesson.console, built.carried)
@@ -106,56 +108,54 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
         teacher.tokenizer,
         rows,
         options,
-        losses,
+        course,
         stage,
         lesson.console,
         teacher.model,
-        options.temperature,
     )
-    return _finish(stage, built, parents, prints, rows.notes, summary, options, losses, data)
+    return _finish(stage, built, parents, prints, rows.notes, summary, options, course, data)
 
 
 def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
-    wanted = options.losses or MASKED_LM_LOSSES
-    check_losses(wanted, "masked_lm", "distill")
+    course = choose_course(options, "text", MASKED_LM_LOSSES)
+    check_losses(course, "masked_lm", "distill")
     texts = options.corpus or []
     prints = {"corpus": fingerprint(texts)}
     if options.held_out:
         prints["held_out"] = fingerprint(options.held_out)
-    stage, parents = _open(options, wanted, lesson, *prints.values())
+    stage, parents = _open(options, course, lesson, *prints.values())
     if stage.done:
         return stage.skip(lesson.console)
     teacher = load_model(lesson.teacher, "MaskedLM")
     built = _student(teacher, lesson, options, "MaskedLM", {}, False)
-    losses = _settle_losses(wanted, options, built, teacher, lesson.console)
+    course = _fit(course, options, built, teacher, lesson.console)
+    objective = course.objectives("masked_lm", built.model, teacher.model, options.seed)[0]
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
         check_length(model, options.block, name)
     _show_carried(lesson.console, built.carried)
     blocks = prepare_texts(options, teacher.tokenizer, lesson.output.parent / CORPORA, lesson.console)
     stage.begin()
-    objective = Objective("masked_lm", losses, options.temperature, options.soft_targets)
-    summary = train(
-        Job(
-            title="distill",
-            model=built.model,
-            data=blocks.train,
-            objective=objective,
-            options=options,
-            folder=stage.work,
-            teacher=teacher.model,
-            evaluate=masked_lm_evaluator(blocks, options.batch_size),
-            console=lesson.console,
-        )
+    job = Job(
+        title="distill",
+        model=built.model,
+        data=blocks.train,
+        objective=objective,
+        options=options,
+        folder=stage.work,
+        teacher=teacher.model,
+        evaluate=masked_lm_evaluator(blocks, options.batch_size) if objective.answers else None,
+        console=lesson.console,
     )
-    summary |= {
-        "validation_loss": masked_lm_loss(built.model, blocks.validation, options.batch_size),
-        "teacher_validation_loss": masked_lm_loss(teacher.model.float(), blocks.validation, options.batch_size),
-        "corpus_tokens": blocks.tokens,
-    }
-    return _finish(stage, built, parents, prints, [], summary, options, losses, None)
+    summary = train_phases(job, course, "masked_lm") | {"corpus_tokens": blocks.tokens}
+    if course.answers:
+        summary |= {
+            "validation_loss": masked_lm_loss(built.model, blocks.validation, options.batch_size),
+            "teacher_validation_loss": masked_lm_loss(teacher.model.float(), blocks.validation, options.batch_size),
+        }
+    return _finish(stage, built, parents, prints, [], summary, options, course, None)
 
 
-def _open(options: DistillStage, wanted: Losses, lesson: _Lesson, *inputs: str) -> tuple[StageFolder, list[Parent]]:
+def _open(options: DistillStage, course: Course, lesson: _Lesson, *inputs: str) -> tuple[StageFolder, list[Parent]]:
     parents = [Parent(role="teacher", source=lesson.teacher, weights=hash_weights(lesson.teacher))]
     if lesson.student.start:
         start = lesson.student.start
@@ -163,8 +163,9 @@ def _open(options: DistillStage, wanted: Losses, lesson: _Lesson, *inputs: str) 
     weights = [parent.weights for parent in parents]
     shape = lesson.student.model_copy(update={"start": None})
     # A default that changes makes another student.
-    settled = options.model_copy(update={"losses": wanted})
-    key = hash_text("distill", hash_options(settled), hash_options(shape), *weights, *inputs)
+    learnt_by = json.dumps(course.describe(), sort_keys=True)
+    rest = options.model_copy(update={"losses": None, "method": None, "temperature": None})
+    key = hash_text("distill", hash_options(rest), learnt_by, hash_options(shape), *weights, *inputs)
     return StageFolder(lesson.output, key, lesson.replace), parents
 
 
@@ -182,11 +183,11 @@ def _student(
     return build_student(teacher.model, teacher.source, lesson.student, pairs, options.seed)
 
 
-def _settle_losses(
-    wanted: Losses, options: DistillStage, built: BuiltStudent, teacher: LoadedModel, console: Console
-) -> Losses:
+def _fit(course: Course, options: DistillStage, built: BuiltStudent, teacher: LoadedModel, console: Console) -> Course:
+    if options.losses or options.method:
+        return course
     widths = (built.model.config.hidden_size, teacher.model.config.hidden_size)
-    return settle_losses(wanted, options.losses is not None, widths, "distill", console)
+    return fit_default(course, widths, "distill", console)
 
 
 def _start(source: str, teacher: LoadedModel, head: str, fields: dict[str, Any]) -> BuiltStudent:
@@ -232,10 +233,11 @@ def _finish(
     notes: list[str],
     summary: dict[str, Any],
     options: DistillStage,
-    losses: Losses,
+    course: Course,
     data: Data | None,
 ) -> Manifest:
-    resolved = options.model_copy(update={"losses": losses, "data": data}).model_dump(mode="json")
+    losses = course.phases[0].losses if len(course.phases) == 1 else None
+    resolved = options.model_copy(update={"data": data, "losses": losses}).model_dump(mode="json") | course.describe()
     carried = [f"{line.part}: {line.source}, {line.parameters:,} parameters" for line in built.carried]
     manifest = Manifest(
         stage="distill",

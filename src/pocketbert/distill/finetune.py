@@ -6,6 +6,7 @@ import torch
 from rich.console import Console
 
 from pocketbert.distill.learning import learn_rows
+from pocketbert.distill.phases import Course
 from pocketbert.distill.rows import fingerprints, read_rows, training_inputs
 from pocketbert.distill.stage import StageFolder
 from pocketbert.errors import PocketBertError
@@ -61,7 +62,7 @@ def finetune(
         loaded.tokenizer,
         rows,
         options,
-        Losses(labels=1.0),
+        Course.of(Losses(labels=1.0)),
         stage,
         console,
     )

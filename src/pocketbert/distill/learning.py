@@ -1,16 +1,17 @@
 """Training a model on a task's rows, with or without a teacher: what fine-tuning and task distillation share."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.distill.datasets import EncodedRows
-from pocketbert.distill.objective import Objective
+from pocketbert.distill.phases import Course, train_phases
 from pocketbert.distill.prediction import predict
 from pocketbert.distill.rows import TaskRows, encode_role, targets
 from pocketbert.distill.stage import StageFolder
-from pocketbert.distill.trainer import Evaluator, Job, train
+from pocketbert.distill.trainer import Evaluator, Job
 from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Losses, Training
 from pocketbert.tasks.base import join
@@ -19,53 +20,46 @@ TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5, cosine=1.0)
 """The best of those that ``benchmarks/objectives.py`` compared: docs/results.md, *Losses for tasks*."""
 
 
-def check_losses(losses: Losses, kind: Literal["task", "masked_lm"], stage: str) -> None:
+def check_losses(course: Course, kind: Literal["task", "masked_lm"], stage: str) -> None:
     """Refuse losses that the stage cannot compute, and none at all.
 
     Args:
-        losses: their weights.
+        course: what is learnt by.
         kind: whether rows of a task or masked text are learnt from.
         stage: its name, for the message.
 
     Raises:
         PocketBertError: a loss has no meaning here, or every weight is zero.
     """
-    wrong = losses.masked_lm if kind == "task" else losses.labels
-    if wrong:
-        name, other = ("masked_lm", "labels") if kind == "task" else ("labels", "masked_lm")
-        raise PocketBertError(
-            f"{stage}: losses.{name} has no meaning here; the true answers weigh in as losses.{other}"
-        )
-    if not any(losses.model_dump().values()):
-        raise PocketBertError(f"{stage}: every loss has weight 0; give one of them a weight")
+    name, other = ("masked_lm", "labels") if kind == "task" else ("labels", "masked_lm")
+    for phase in course.phases:
+        if getattr(phase.losses, name):
+            raise PocketBertError(
+                f"{stage}: losses.{name} has no meaning here; the true answers weigh in as losses.{other}"
+            )
+        if not any(phase.losses.model_dump().values()):
+            raise PocketBertError(f"{stage}: every loss has weight 0; give one of them a weight")
 
 
-def has_teacher_loss(losses: Losses) -> bool:
-    """Whether some loss of weight asks for the teacher's word, not for the true labels alone."""
-    return any(losses.model_copy(update={"labels": 0.0, "masked_lm": 0.0}).model_dump().values())
-
-
-def settle_losses(wanted: Losses, named: bool, widths: tuple[int, int], stage: str, console: Console) -> Losses:
-    """The losses of the run: a default goes without the cosine where there is nothing to compare.
+def fit_default(course: Course, widths: tuple[int, int], stage: str, console: Console) -> Course:
+    """A default without the cosine, where there is nothing to compare.
 
     Args:
-        wanted: their weights.
-        named: whether the user chose them.
+        course: a default; what the user chose is refused instead.
         widths: of the student's and the teacher's hidden states.
         stage: its name, for the message.
-        console: told of a loss that is left out.
-
-    Raises:
-        PocketBertError: the user chose a cosine of hidden states of two widths.
+        console: told of what is left out.
     """
     own, theirs = widths
-    if not wanted.cosine or own == theirs:
-        return wanted
-    why = f"{stage}: the cosine loss compares hidden states of one width, but the student has {own} and the teacher "
-    if named:
-        raise PocketBertError(f"{why}{theirs}; set losses.cosine: 0")
-    console.print(f"{why}{theirs}: it is left out", highlight=False)
-    return wanted.model_copy(update={"cosine": 0.0})
+    if own == theirs or not any(phase.losses.cosine for phase in course.phases):
+        return course
+    console.print(
+        f"{stage}: the cosine loss compares hidden states of one width, but the student has {own} and the teacher "
+        f"{theirs}: it is left out",
+        highlight=False,
+    )
+    phases = [replace(phase, losses=phase.losses.model_copy(update={"cosine": 0.0})) for phase in course.phases]
+    return replace(course, phases=phases)
 
 
 def learn_rows(
@@ -74,11 +68,10 @@ def learn_rows(
     tokenizer: PreTrainedTokenizerBase,
     rows: TaskRows,
     options: Training,
-    losses: Losses,
+    course: Course,
     stage: StageFolder,
     console: Console,
     teacher: PreTrainedModel | None = None,
-    temperature: float = 2.0,
 ) -> dict[str, Any]:
     """Train on the training rows, choosing the checkpoint on the validation rows.
 
@@ -88,16 +81,16 @@ def learn_rows(
         tokenizer: the teacher's, where there is one: it gives every input that either model takes.
         rows: of the task; those without a label are learnt from too, by what the teacher says about them.
         options: length and rates of the run.
-        losses: weights of the objective.
+        course: what it learns by.
         stage: where checkpoints go; begun when the rows of every role have proved good.
         console: for progress and notes.
         teacher: gives signals, or None.
-        temperature: of the soft targets.
 
     Returns:
         Steps, seconds, precision, best score, and how many rows were truncated.
 
     Raises:
+        PocketBertError: the losses cannot compare models of these shapes.
         DataError: a row is too long, and so are all others of its role or ``too_long`` is ``fail``.
         Interrupted: asked to stop; the state is saved.
     """
@@ -109,7 +102,8 @@ def learn_rows(
     encode_role(rows, "test", tokenizer)
     for note in rows.notes:
         console.print(note, highlight=False)
-    objective = Objective(rows.task.name, losses, temperature)
+    # Before anything is written, for every phase: the shapes may not be such that its losses can compare them.
+    objective = course.objectives(rows.task.name, model, teacher, options.seed)[0]
     stage.begin()
     job = Job(
         title=title,
@@ -122,7 +116,7 @@ def learn_rows(
         console=console,
         evaluate=evaluate,
     )
-    return train(job) | {"truncated": encoded.truncated}
+    return train_phases(job, course, rows.task.name) | {"truncated": encoded.truncated}
 
 
 def evaluator(rows: TaskRows, tokenizer: PreTrainedTokenizerBase) -> Evaluator:

@@ -1,7 +1,8 @@
 """The objective: a weighted sum of losses over the rows of a task.
 
 Whatever the task, the logits become rows of distributions, (rows, classes): masked tokens, labelled words, texts, or
-the starts and ends of answers. One set of losses then serves all tasks.
+the starts and ends of answers. One set of losses then serves all tasks. What compares the inside of the two models
+is the same for all tasks anyway.
 """
 
 from collections.abc import Callable
@@ -13,13 +14,17 @@ from torch import Tensor
 
 from pocketbert.data.records import IGNORED
 from pocketbert.distill import losses
+from pocketbert.distill.matching import Comparison, Matching, Models, Step
 from pocketbert.distill.signals import Needs, Signals
+from pocketbert.models.inside import Inside
 from pocketbert.models.projection import Outputs
 from pocketbert.recipe import Losses
 
 SoftPositions = Literal["masked", "all"]
 LabelLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 SoftLoss = Callable[[Tensor, Tensor, float, Tensor], Tensor]
+OF_LOGITS = ("soft_targets", "labels", "masked_lm", "logit_mse")
+"""Losses that look at the answers of a head."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,13 @@ class Counts:
         labelled: rows with a label.
         soft: rows with soft targets.
         tokens: real tokens.
+        sequences: texts, windows or blocks.
     """
 
     labelled: Tensor
     soft: Tensor
     tokens: Tensor
+    sequences: Tensor
 
 
 class Objective:
@@ -45,19 +52,37 @@ class Objective:
         weights: weight of each loss; zero leaves it out.
         temperature: of the soft targets.
         soft_positions: for the masked language model, where soft targets are compared.
+        models: shapes of student and teacher, where losses compare their insides.
+        how: which of their layers are compared, and how.
 
     Attributes:
         needs: what the teacher has to give.
+        matching: compares the insides; its projections are trained beside the student.
+        answers: whether any loss looks at the student's head.
+
+    Raises:
+        PocketBertError: the shapes of the models cannot be compared so.
     """
 
     def __init__(
-        self, task: str, weights: Losses, temperature: float = 2.0, soft_positions: SoftPositions = "masked"
+        self,
+        task: str,
+        weights: Losses,
+        temperature: float = 2.0,
+        soft_positions: SoftPositions = "masked",
+        models: Models | None = None,
+        how: Comparison | None = None,
     ) -> None:
         self.task = task
         self.weights = weights
         self.temperature = temperature
         self.soft_everywhere = task == "masked_lm" and soft_positions == "all"
-        self.needs = Needs(logits=weights.soft_targets > 0 or weights.logit_mse > 0, hidden=weights.cosine > 0)
+        self.matching = Matching.of(weights, models, how or Comparison([])) if models else None
+        self.answers = any(getattr(weights, name) for name in OF_LOGITS)
+        self.needs = Needs(
+            logits=weights.soft_targets > 0 or weights.logit_mse > 0,
+            inside=self.matching.teacher if self.matching else Inside(),
+        )
 
     def positions(self, batch: dict[str, Tensor]) -> Tensor | None:
         """Where the head has to look: (batch, tokens) for the masked language model, None for everywhere."""
@@ -66,39 +91,47 @@ class Objective:
         return real_tokens(batch) if self.soft_everywhere else batch["labels"] != IGNORED
 
     def counts(self, batch: dict[str, Tensor]) -> Tensor:
-        """Rows of one micro-batch: (3,) labelled, soft and real tokens, to be summed into :class:`Counts`."""
+        """Rows of one micro-batch: (4,) labelled, soft, real tokens and sequences, summed into :class:`Counts`."""
         labels, tokens = batch["labels"], real_tokens(batch).sum()
+        sequences = torch.tensor(len(labels), device=tokens.device)
         if self.task in {"masked_lm", "token_classification"}:
-            labelled = (labels != IGNORED).sum()
-            return torch.stack([labelled, tokens if self.soft_everywhere else labelled, tokens])
-        rows = torch.tensor(labels.shape[0] * (2 if self.task == "question_answering" else 1))
-        return torch.stack([rows.to(tokens.device), rows.to(tokens.device), tokens])
+            soft = tokens if self.soft_everywhere else (labels != IGNORED).sum()
+            return torch.stack([(labels >= 0).sum(), soft, tokens, sequences])
+        known = ~labels.isnan() if labels.is_floating_point() else labels >= 0
+        if self.task == "question_answering":
+            return torch.stack([known.sum(), 2 * sequences, tokens, sequences])
+        return torch.stack([known.reshape(len(labels), -1).all(dim=1).sum(), sequences, tokens, sequences])
 
     def __call__(
         self, outputs: Outputs, signals: Signals, batch: dict[str, Tensor], counts: Counts
     ) -> dict[str, Tensor]:
         """Each loss by name, unweighted; :meth:`total` sums them up."""
-        logits, labels = self._rows(outputs.logits, batch)
-        parts: dict[str, Tensor] = {}
-        if self.weights.masked_lm or self.weights.labels:
-            known = labels != IGNORED if self.soft_everywhere else slice(None)
-            name = "masked_lm" if self.task == "masked_lm" else "labels"
-            parts[name] = self._label_loss()(logits[known], labels[known], counts.labelled)
-        if signals.logits is not None:
-            teacher_logits, _ = self._rows(signals.logits, batch)
-            if self.weights.soft_targets:
-                parts["soft_targets"] = self._soft_loss()(logits, teacher_logits, self.temperature, counts.soft)
-            if self.weights.logit_mse:
-                parts["logit_mse"] = losses.squared_error_loss(logits, teacher_logits, counts.soft)
-        if signals.hidden is not None:
-            real = real_tokens(batch)
-            parts["cosine"] = losses.cosine_loss(outputs.hidden[real], signals.hidden[real], counts.tokens)
+        parts = self._of_logits(outputs.logits, signals, batch, counts) if self.answers else {}
+        if self.matching:
+            step = Step(real_tokens(batch), counts.tokens, counts.sequences)
+            parts |= self.matching(outputs.inside, signals.inside, step)
         return parts
 
     def total(self, parts: dict[str, Tensor]) -> Tensor:
         """The weighted sum of the losses."""
         terms = [getattr(self.weights, name) * value for name, value in parts.items()]
         return torch.stack(terms).sum()
+
+    def _of_logits(
+        self, student_logits: Tensor, signals: Signals, batch: dict[str, Tensor], counts: Counts
+    ) -> dict[str, Tensor]:
+        logits, labels = self._rows(student_logits, batch)
+        parts: dict[str, Tensor] = {}
+        if self.weights.masked_lm or self.weights.labels:
+            name = "masked_lm" if self.task == "masked_lm" else "labels"
+            parts[name] = self._label_loss()(logits, labels, counts.labelled)
+        if signals.logits is not None:
+            teacher_logits, _ = self._rows(signals.logits, batch)
+            if self.weights.soft_targets:
+                parts["soft_targets"] = self._soft_loss()(logits, teacher_logits, self.temperature, counts.soft)
+            if self.weights.logit_mse:
+                parts["logit_mse"] = losses.squared_error_loss(logits, teacher_logits, counts.soft)
+        return parts
 
     def _rows(self, logits: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Logits as (rows, classes) and labels as (rows,) or, for several labels a row, (rows, labels)."""

@@ -1,11 +1,12 @@
 """Signals: what the teacher says about a batch, and no more of it than the losses need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from pocketbert.models.inside import Inside, Seen
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 
 
@@ -14,10 +15,10 @@ class Needs:
     """What an objective asks of the teacher."""
 
     logits: bool = False
-    hidden: bool = False
+    inside: Inside = field(default_factory=Inside)
 
     def __bool__(self) -> bool:
-        return self.logits or self.hidden
+        return self.logits or bool(self.inside)
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class Signals:
 
     Attributes:
         logits: as in :class:`~pocketbert.models.projection.Outputs`, or None where not needed.
-        hidden: (batch, tokens, width), or None where not needed.
+        inside: of its layers, as far as needed.
     """
 
     logits: Tensor | None = None
-    hidden: Tensor | None = None
+    inside: Seen = field(default_factory=Seen)
 
 
 class OnlineSignals:
@@ -41,11 +42,14 @@ class OnlineSignals:
         needs: what the objective asks for.
         device: where the student trains.
         dtype: in which type the teacher computes.
+
+    Raises:
+        ModelError: its inside is needed, and it is of a family that cannot be looked into.
     """
 
     def __init__(self, teacher: PreTrainedModel, needs: Needs, device: torch.device, dtype: torch.dtype) -> None:
         self._teacher = teacher.eval().requires_grad_(False).to(device=device, dtype=dtype)
-        self._projection = Projection(self._teacher)
+        self._projection = Projection(self._teacher, needs.inside)
         self._accepted = accepted_inputs(teacher)
         self._needs = needs
 
@@ -57,14 +61,8 @@ class OnlineSignals:
             batch: the student's batch; what the teacher does not take is left out.
             positions: (batch, tokens) where logits are wanted; None for everywhere.
         """
+        inputs = model_inputs(batch, self._accepted)
         if not self._needs.logits:
-            # Without logits to give, the head may look at a single position.
-            positions = _first_position(batch["input_ids"]) if positions is not None else None
-        outputs = self._projection(self._teacher, model_inputs(batch, self._accepted), positions)
-        return Signals(outputs.logits if self._needs.logits else None, outputs.hidden if self._needs.hidden else None)
-
-
-def _first_position(input_ids: Tensor) -> Tensor:
-    positions = torch.zeros_like(input_ids, dtype=torch.bool)
-    positions[0, 0] = True
-    return positions
+            return Signals(inside=self._projection.look(inputs))
+        outputs = self._projection(self._teacher, inputs, positions)
+        return Signals(outputs.logits, outputs.inside)

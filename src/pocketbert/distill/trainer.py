@@ -10,26 +10,31 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from pocketbert.data.order import EpochOrder
 from pocketbert.distill import checkpoints, ranks
 from pocketbert.distill.control import Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
+from pocketbert.distill.learner import Learner
 from pocketbert.distill.objective import Counts, Objective
 from pocketbert.distill.precision import settle_precision, torch_dtype
 from pocketbert.distill.progress import Clock, JsonLog, ProgressLine, learning_rate_factor
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.errors import Interrupted, TrainingError
 from pocketbert.manifest import LOG
-from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 from pocketbert.recipe import Training
 
+EPOCHS = 3.0
+"""Length of a run that names none."""
+PROJECTIONS = "projections.safetensors"
 UNBOUNDED = 10**9
 """Steps of a run that ends by its time budget."""
 Evaluator = Callable[[PreTrainedModel], dict[str, float]]
@@ -111,15 +116,13 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self._unlogged = 0
         self.evaluation_seconds = 0.0
         super().__init__(
-            model=job.model,
+            model=Learner(job.model, job.objective),
             args=self._arguments(),
             data_collator=job.data.collate,
             train_dataset=job.data,
             # Our losses divide by the counts of the whole step; this tells the Trainer not to divide again.
             compute_loss_func=job.objective,
         )
-        self._projection = Projection(job.model)
-        self._accepted = accepted_inputs(job.model)
         self._signals = self._start_teacher()
         steps = None if job.options.budget else self._steps()
         self.clock = Clock(steps, job.options.budget)
@@ -169,28 +172,21 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         if self.args.world_size > 1:
             counts = self.accelerator.reduce(counts, reduction="sum")
         self._line.count(int(counts[2]))
-        labelled, soft, tokens = counts.clamp(min=1).unbind()
-        return batches, Counts(labelled, soft, tokens)
+        return batches, Counts(*counts.clamp(min=1).unbind())
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The objective of a micro-batch, divided by the counts of the whole step."""
-        objective = self.job.objective
-        positions = objective.positions(inputs)
+        positions = self.job.objective.positions(inputs)
         signals = self._signals(inputs, positions) if self._signals else Signals()
-        outputs = self._projection(model, model_inputs(inputs, self._accepted), positions)
-        parts = objective(outputs, signals, inputs, num_items_in_batch)
+        parts = model(inputs, signals, num_items_in_batch)
         # DistributedDataParallel averages gradients over ranks, but each rank's part is already a share of the sum.
-        loss = objective.total(parts) * self.args.world_size
-        if parts.keys() == {"cosine"}:
-            # No loss looks at the head's output here, and DistributedDataParallel refuses a step after one in which
-            # an output had no gradient.
-            loss = loss + 0.0 * outputs.logits.sum()
+        loss = parts.pop("total") * self.args.world_size
         self._finite.append(torch.isfinite(loss.detach()))
         for name, value in parts.items():
             self._parts[name] = self._parts.get(name, 0) + value.detach()
-        return (loss, outputs) if return_outputs else loss
+        return (loss, parts) if return_outputs else loss
 
     def check_finite(self) -> None:
         """Stop before the weights are touched by a loss or a gradient that is not a number; one look a step."""
@@ -231,12 +227,17 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         if self.job.evaluate is None:
             return {}
         start = time.monotonic()
-        metrics = {f"eval_{name}": value for name, value in self.job.evaluate(self.model).items()}
+        metrics = {f"eval_{name}": value for name, value in self._validate().items()}
         metrics["eval_progress"] = self.clock.progress
         self.evaluation_seconds += time.monotonic() - start
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _validate(self) -> dict[str, float]:
+        # In the precision of the training: it comes often, and only chooses among checkpoints.
+        with self.accelerator.autocast():
+            return self.job.evaluate(self.job.model) if self.job.evaluate else {}
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         better = bool(metrics) and super()._determine_best_metric(metrics, trial)
@@ -255,9 +256,25 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
     def _keep_best(self) -> None:
         if self.args.should_save:
             staging = self.job.folder / checkpoints.STAGING / checkpoints.BEST
-            self.accelerator.unwrap_model(self.model).save_pretrained(staging)
+            self.job.model.save_pretrained(staging)
             checkpoints.publish_best(self.job.folder, self.state.global_step)
         self.accelerator.wait_for_everyone()
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        """The student as a model directory, and the projections beside it."""
+        folder = Path(output_dir or self.args.output_dir)
+        self.job.model.save_pretrained(folder, state_dict=_part(state_dict, "student."))
+        if self.job.objective.matching:
+            weights = _part(state_dict, "matching.") or self.job.objective.matching.state_dict()
+            save_file(weights, folder / PROJECTIONS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:  # noqa: ARG002
+        """What :meth:`_save` wrote."""
+        folder = Path(resume_from_checkpoint)
+        # Tied weights are saved once.
+        self.job.model.load_state_dict(load_file(folder / SAFE_WEIGHTS_NAME), strict=False)
+        if self.job.objective.matching:
+            self.job.objective.matching.load_state_dict(load_file(folder / PROJECTIONS))
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging or super()._get_output_dir(trial))
@@ -314,7 +331,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
 
     def _steps(self) -> int:
         options = self.job.options
-        epochs = options.epochs if options.epochs is not None else 3.0
+        epochs = options.epochs if options.epochs is not None else EPOCHS
         return options.steps or math.ceil(epochs * -(-len(self.job.data) // self._global_batch()))
 
     def _global_batch(self) -> int:
@@ -345,6 +362,13 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             self.add_callback(self._line)
             self.add_callback(JsonLog(self.job.folder / LOG, self.clock))
             self.add_callback(TensorBoardCallback(SummaryWriter(str(self.job.folder / "tensorboard"))))
+
+
+def _part(weights: dict[str, Tensor] | None, prefix: str) -> dict[str, Tensor] | None:
+    """The weights of one part of the learner, under the names that the part itself gives them."""
+    if weights is None:
+        return None
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
 def set_dropout(model: PreTrainedModel, rate: float | None) -> None:

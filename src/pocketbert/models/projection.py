@@ -1,14 +1,18 @@
-"""Running a model so that its head sees only chosen positions.
+"""Running a model so that it computes no more than is looked at.
 
 The vocabulary projection is the widest matrix of a masked-LM model, and only some positions are counted. A forward
-hook on the encoder hands the head just these, which works for every family without a word about its head.
+hook on the encoder hands the head just these, which works for every family without a word about its head. Where
+nothing but the inside of a model is wanted, it runs no further than that.
 """
 
 import inspect
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from pocketbert.models.inside import Inside, Seen, Window
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -19,11 +23,11 @@ class Outputs(NamedTuple):
     Attributes:
         logits: (positions, vocabulary) where positions were chosen; else the head's own (batch, labels) or
             (batch, tokens, labels); question answering has start and end stacked, (batch, tokens, 2).
-        hidden: (batch, tokens, width) the encoder's last hidden states.
+        inside: what was wanted of the layers.
     """
 
     logits: Tensor
-    hidden: Tensor
+    inside: Seen
 
 
 class Projection:
@@ -31,23 +35,32 @@ class Projection:
 
     Args:
         model: any ``transformers`` encoder with a head; left as it is between calls.
+        wanted: what of its inside is wanted at each call.
+
+    Raises:
+        ModelError: its inside is wanted, and it is of a family that cannot be looked into.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, wanted: Inside | None = None) -> None:
         self._encoder: Any = model.base_model
+        self._wanted = wanted or Inside()
+        config: Any = model.config
+        self._last: int = config.num_hidden_layers - 1
+        # The last hidden states are what an encoder gives; to see more it has to be looked into.
+        self._window = Window(model) if self._wanted.without(self._last) else None
 
     def __call__(self, model: nn.Module, inputs: dict[str, Tensor], positions: Tensor | None = None) -> Outputs:
-        """Run the model, or what wraps it for several ranks.
+        """Run the model.
 
         Args:
-            model: the model itself or its wrapper.
+            model: the model itself.
             inputs: what the model takes.
             positions: (batch, tokens) true where the head is to look; None for everywhere.
         """
-        hidden: list[Tensor] = []
+        last: list[Tensor] = []
 
         def select(_encoder: nn.Module, _inputs: Any, output: Any) -> Any:
-            hidden.append(output[0])
+            last.append(output[0])
             if positions is not None:
                 # (batch, tokens, width) → (1, positions, width)
                 output["last_hidden_state"] = output[0][positions].unsqueeze(0)
@@ -55,10 +68,27 @@ class Projection:
 
         handle = self._encoder.register_forward_hook(select)
         try:
-            logits = _logits(model(**inputs))
+            with self._open(stop=False) as inside:
+                logits = _logits(model(**inputs))
         finally:
             handle.remove()
-        return Outputs(logits if positions is None else logits.squeeze(0), hidden[0])
+        if self._last in self._wanted.states:
+            inside.states[self._last] = last[0]
+        return Outputs(logits if positions is None else logits.squeeze(0), inside)
+
+    def look(self, inputs: dict[str, Tensor]) -> Seen:
+        """Run the model as far as its inside is wanted: no head, and no layer after the last one that is.
+
+        Args:
+            inputs: what the model takes.
+        """
+        with self._open(stop=True) as inside:
+            # Where an earlier layer was the last one wanted, what follows is not reached.
+            inside.states[self._last] = self._encoder(**inputs)[0]
+        return inside
+
+    def _open(self, stop: bool) -> AbstractContextManager[Seen]:
+        return self._window.open(self._wanted, stop) if self._window else nullcontext(Seen())
 
 
 def model_inputs(batch: dict[str, Tensor], accepted: frozenset[str]) -> dict[str, Tensor]:

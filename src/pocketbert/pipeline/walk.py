@@ -166,7 +166,7 @@ def _learn_alone(walk: Walk, number: int, options: DistillStage, teacher: str, s
     """The same student from the same start in the same time, on the labels alone: what the teacher's word is worth."""
     output = walk.folder / f"{number:02d}-without-teacher"
     walk.console.rule("the same student without a teacher", align="left")
-    alone = options.model_copy(update={"losses": Losses(labels=1.0)})
+    alone = options.model_copy(update={"losses": Losses(labels=1.0), "method": None})
     data = options.data or walk.recipe.data
     if data is not None and data.unlabelled:
         # An epoch of the student has more rows than there are labels: the same number of steps instead.

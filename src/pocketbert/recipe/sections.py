@@ -23,6 +23,9 @@ Metric = Literal[
     "answer_f1",
 ]
 Init = Literal["uniform", "first", "last", "distilbert", "none"]
+MethodName = Literal["distilbert", "tinybert", "minilm", "minilmv2", "pkd", "xtremedistil", "mobilebert", "contrastive"]
+Layer = Annotated[int, Field(ge=0)]
+LayerMap = Literal["uniform", "last", "top"] | list[tuple[Layer, Layer]]
 
 
 def parse_duration(value: Any) -> Any:
@@ -172,8 +175,18 @@ class Losses(Section):
     soft_targets: float = Field(0.0, ge=0, description="KL to the teacher's softened distribution")
     labels: float = Field(0.0, ge=0, description="the task's own loss on the true labels")
     masked_lm: float = Field(0.0, ge=0, description="cross-entropy on the masked tokens")
-    cosine: float = Field(0.0, ge=0, description="1 - cosine of the last hidden states")
     logit_mse: float = Field(0.0, ge=0, description="mean squared error of the logits")
+    cosine: float = Field(0.0, ge=0, description="1 - cosine of the last hidden states")
+    hidden: float = Field(0.0, ge=0, description="mean squared error of the outputs of layers, projected")
+    embeddings: float = Field(0.0, ge=0, description="the same of what enters the first layer")
+    feature_maps: float = Field(0.0, ge=0, description="mean squared error of the outputs of layers, as they are")
+    attention_scores: float = Field(0.0, ge=0, description="mean squared error of attention before the softmax")
+    attention_maps: float = Field(0.0, ge=0, description="KL to the teacher's attention, head by head")
+    relations: float = Field(0.0, ge=0, description="KL of the relations of queries, keys and values")
+    value_relations: float = Field(0.0, ge=0, description="KL of the relations of values alone")
+    patience: float = Field(0.0, ge=0, description="squared distance of the first token's directions below the top")
+    representations: float = Field(0.0, ge=0, description="squared error of last hidden states through GELU")
+    contrastive: float = Field(0.0, ge=0, description="finding the teacher's vector of a text among those of a batch")
 
 
 class Student(Section):

@@ -6,8 +6,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pocketbert.recipe.sections import (
     Data,
+    LayerMap,
     Losses,
     Masking,
+    MethodName,
     Section,
     Sources,
     Training,
@@ -53,8 +55,16 @@ class DistillStage(Training):
     text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
     block: int = Field(128, ge=8, description="tokens per sequence of masked-LM distillation")
     masking: Masking = Masking()
+    method: MethodName | None = Field(None, description="a published method, instead of losses")
     losses: Losses | None = Field(None, description="the stage's own defaults when absent")
-    temperature: float = Field(2.0, gt=0)
+    temperature: float | None = Field(None, gt=0, description="the method's own, else 2 when absent")
+    layer_map: LayerMap | None = Field(
+        None, description="layers that are compared: pairs too; the method's own, else uniform when absent"
+    )
+    relation_heads: int | None = Field(
+        None, gt=0, description="of the relations; up to 48, as the widths allow, when absent"
+    )
+    contrastive_temperature: float = Field(0.05, gt=0)
     soft_targets: Literal["masked", "all"] = Field(
         "masked",
         description="where masked-LM soft targets are computed: masked positions, or all real tokens",
@@ -62,6 +72,12 @@ class DistillStage(Training):
     without_teacher: bool = Field(
         True, description="also train the same student on the labels alone, as the baseline of the comparison"
     )
+
+    @model_validator(mode="after")
+    def _method_or_losses(self) -> "DistillStage":
+        if self.method and self.losses:
+            raise ValueError("distill: name a method or losses, not both; docs/losses/ lists what a method is made of")
+        return self
 
     @model_validator(mode="after")
     def _rows_or_text(self) -> "DistillStage":

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from pocketbert.errors import ModelError
 from pocketbert.measure.results import Shape
-from pocketbert.shrink.families import ANSWER, NORM, PARTS, POOLED, PROJECTION, TABLES, Axis
+from pocketbert.models.families import ANSWER, NORM, PARTS, POOLED, PROJECTION, TABLES, Axis
 
 _KERNEL = 8
 """Kernels work on so many numbers at a time."""

@@ -89,7 +89,7 @@ def row_batches(rows: EncodedRows, device: torch.device) -> Iterator[Batch]:
 def each_row(device: torch.device) -> Counts:
     """Counts that make losses sums over rows, so that a row's loss does not depend on the others of its batch."""
     one = torch.ones((), device=device)
-    return Counts(one, one, one)
+    return Counts(one, one, one, one)
 
 
 class _Gates:

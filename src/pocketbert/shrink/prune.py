@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 
 from pocketbert.distill import ranks
 from pocketbert.distill.datasets import EncodedRows
-from pocketbert.distill.learning import TASK_LOSSES, check_losses, evaluator, learn_rows, settle_losses
+from pocketbert.distill.learning import TASK_LOSSES, check_losses, evaluator, fit_default, learn_rows
+from pocketbert.distill.phases import Course, share_of
 from pocketbert.distill.rows import TaskRows, check_purpose, encode_role, fingerprints, read_rows, training_inputs
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.trainer import Evaluator
@@ -27,7 +28,7 @@ from pocketbert.measure.scores import kept
 from pocketbert.measure.speed import Runnable, measure_speed
 from pocketbert.models.describing import as_engine
 from pocketbert.models.loading import LoadedModel, check_length, load_for_use, max_positions
-from pocketbert.recipe import Data, Losses, PruneStage, Target, Training
+from pocketbert.recipe import Data, PruneStage, Target, Training
 from pocketbert.shrink.anatomy import Anatomy
 from pocketbert.shrink.importance import Importance, measure_importance
 from pocketbert.shrink.outcome import (
@@ -54,10 +55,10 @@ SHORT = 0.25
 
 @dataclass(frozen=True)
 class _Work:
-    """What the steps of a pruning share; ``losses`` are those wanted."""
+    """What the steps of a pruning share; ``course`` is the one wanted."""
 
     options: PruneStage
-    losses: Losses
+    course: Course
     whole: LoadedModel
     anatomy: Anatomy
     rows: TaskRows
@@ -101,17 +102,17 @@ def prune(
     data = options.data or data
     if data is None:
         raise PocketBertError("prune: name the rows of a task (data)")
-    losses = options.losses or TASK_LOSSES
-    check_losses(losses, "task", "prune")
+    course = Course.of(options.losses or TASK_LOSSES, options.temperature)
+    check_losses(course, "task", "prune")
     parent = Parent(role=UNPRUNED, source=model, weights=hash_weights(model))
     prints = fingerprints(data)
     # A default that changes makes another model.
-    settled = options.model_copy(update={"losses": losses, "recover": Training()})
+    settled = options.model_copy(update={"losses": options.losses or TASK_LOSSES, "recover": Training()})
     inputs = (hash_options(settled), hash_options(options.recover), training_inputs(data, prints))
     stage = StageFolder(Path(output), hash_text("prune", *inputs, parent.weights), replace)
     if stage.done:
         return _hold_target(stage.skip(console), options.target, stage.folder)
-    work = _prepare(options, losses, model, data, stage, console)
+    work = _prepare(options, course, model, data, stage, console)
     small, manifest = _prune(work)
     manifest.parents, manifest.data = [parent], prints
     manifest.options |= {"data": data.model_dump(mode="json")}
@@ -132,7 +133,7 @@ def _hold_target(manifest: Manifest, target: Target | None, folder: Path) -> Man
 
 
 def _prepare(
-    options: PruneStage, losses: Losses, model: str, data: Data, stage: StageFolder, console: Console
+    options: PruneStage, course: Course, model: str, data: Data, stage: StageFolder, console: Console
 ) -> _Work:
     task = make_task(data)
     whole = load_for_use(model, task.head)
@@ -142,7 +143,7 @@ def _prepare(
     if options.target and options.target.latency_ms is not None:
         check_length(whole.model, options.target.tokens, model)
     anatomy = Anatomy(whole.model, model)
-    return _Work(options, losses, whole, anatomy, rows, evaluator(rows, whole.tokenizer), stage, console)
+    return _Work(options, course, whole, anatomy, rows, evaluator(rows, whole.tokenizer), stage, console)
 
 
 def _prune(work: _Work) -> tuple[PreTrainedModel, Manifest]:
@@ -162,14 +163,14 @@ def _prune(work: _Work) -> tuple[PreTrainedModel, Manifest]:
     small = _cut(work, picks)
     cut = work.evaluate(small)["score"]
     work.console.print(f"prune: {work.anatomy.shape} → {picks.shape}", highlight=False)
-    losses = _settle(work, small)
-    metrics |= _recover(work, small, losses, work.options.recover, work.stage, "prune")
+    course = _fit(work, small)
+    metrics |= _recover(work, small, course, work.options.recover, work.stage, "prune")
     outcome = _measure(work, small, picks, importance, (before, cut, metrics["best_score"]))
     metrics["pruning"] = outcome.model_dump(mode="json")
     work.console.print(outcome_table(outcome))
     speed = describe_speed(outcome.speed)
     work.console.print(f"prune: {speed}", highlight=False)
-    resolved = work.options.model_copy(update={"losses": losses}).model_dump(mode="json")
+    resolved = work.options.model_copy(update={"losses": course.phases[0].losses}).model_dump(mode="json")
     notes = [*work.rows.notes, f"{work.anatomy.shape} → {picks.shape}", speed]
     return small, Manifest(stage="prune", key=work.stage.key, notes=notes, metrics=metrics, options=resolved)
 
@@ -241,10 +242,10 @@ def _try(work: _Work, importance: Importance, shape: Shape) -> float:
     if not result.is_file():
         work.console.print(f"prune: trying {shape}", highlight=False)
         small = _cut(work, choose_parts(importance, work.anatomy, shape))
-        stage, options = StageFolder(folder, work.stage.key), _shorten(work.options.recover)
+        stage, options = StageFolder(folder, work.stage.key), share_of(work.options.recover, SHORT)
         # What the rows are like is told once, by the recovery that counts.
         untold = dataclasses.replace(work, rows=dataclasses.replace(work.rows, notes=[]))
-        summary = _recover(untold, small, _settle(work, small), options, stage, "trying")
+        summary = _recover(untold, small, _fit(work, small), options, stage, "trying")
         with ranks.main_first():
             if ranks.is_main():
                 write_atomically(result, json.dumps(summary["best_score"]))
@@ -252,30 +253,22 @@ def _try(work: _Work, importance: Importance, shape: Shape) -> float:
     return float(json.loads(result.read_text(encoding="utf-8")))
 
 
-def _shorten(recover: Training) -> Training:
-    if recover.budget:
-        return recover.model_copy(update={"budget": recover.budget * SHORT})
-    if recover.steps:
-        return recover.model_copy(update={"steps": max(1, round(recover.steps * SHORT))})
-    return recover.model_copy(update={"epochs": (recover.epochs or 3.0) * SHORT})
-
-
 def _cut(work: _Work, picks: Picks) -> PreTrainedModel:
     return cut_model(work.whole.model, work.anatomy, picks).to(work.whole.model.device)
 
 
-def _settle(work: _Work, small: PreTrainedModel) -> Losses:
-    widths = (small.config.hidden_size, work.anatomy.shape.hidden)
-    return settle_losses(work.losses, work.options.losses is not None, widths, "prune", work.console)
+def _fit(work: _Work, small: PreTrainedModel) -> Course:
+    if work.options.losses:
+        return work.course
+    return fit_default(work.course, (small.config.hidden_size, work.anatomy.shape.hidden), "prune", work.console)
 
 
 def _recover(
-    work: _Work, small: PreTrainedModel, losses: Losses, options: Training, stage: StageFolder, title: str
+    work: _Work, small: PreTrainedModel, course: Course, options: Training, stage: StageFolder, title: str
 ) -> dict[str, Any]:
     # A copy teaches: it may be cast to a shorter type, and the original is cut and timed again.
-    teacher, temperature = copy.deepcopy(work.whole.model), work.options.temperature
-    tokenizer, console = work.whole.tokenizer, work.console
-    return learn_rows(title, small, tokenizer, work.rows, options, losses, stage, console, teacher, temperature)
+    teacher, tokenizer = copy.deepcopy(work.whole.model), work.whole.tokenizer
+    return learn_rows(title, small, tokenizer, work.rows, options, course, stage, work.console, teacher)
 
 
 def _measure(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pocketbert.distill import ranks
 from pocketbert.distill.learning import TASK_LOSSES, learn_rows
+from pocketbert.distill.phases import Course
 from pocketbert.distill.rows import (
     TaskRows,
     check_purpose,
@@ -205,7 +206,15 @@ def _learn(work: _Work, recover: Training) -> dict[str, Any]:
     ranges = measure_ranges(module, unpadded_batches(work.texts.features, module.inputs))
     with simulated(student, ranges):
         summary = learn_rows(
-            "quantize", student, tokenizer, work.rows, recover, TASK_LOSSES, work.stage, work.console, teacher
+            "quantize",
+            student,
+            tokenizer,
+            work.rows,
+            recover,
+            Course.of(TASK_LOSSES),
+            work.stage,
+            work.console,
+            teacher,
         )
     model.load_state_dict(student.state_dict())
     return summary

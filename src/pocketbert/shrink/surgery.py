@@ -7,8 +7,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pocketbert.measure.results import Shape
+from pocketbert.models.families import Axis
 from pocketbert.shrink.anatomy import Anatomy
-from pocketbert.shrink.families import Axis
 from pocketbert.shrink.importance import Importance
 
 

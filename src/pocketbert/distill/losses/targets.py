@@ -1,12 +1,11 @@
-"""The losses: pure functions of student and teacher tensors, in fp32, each saying over what it averages.
-
-Each takes ``count``, the number to divide by when the rows at hand are only a part (a micro-batch, one rank) of those
-that the average is over; the number of rows at hand when absent.
-"""
+"""Losses of logits: against the truth, or against the teacher's word."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from pocketbert.data.records import IGNORED
+from pocketbert.distill.losses.common import check_shapes, check_temperature, divisor
 
 
 def soft_target_loss(
@@ -26,12 +25,12 @@ def soft_target_loss(
     Raises:
         ValueError: shapes differ, or temperature is not positive.
     """
-    _check_shapes(student_logits, teacher_logits)
-    _check_temperature(temperature)
+    check_shapes(student_logits, teacher_logits)
+    check_temperature(temperature)
     student = functional.log_softmax(student_logits.float() / temperature, dim=-1)
     teacher = functional.log_softmax(teacher_logits.float() / temperature, dim=-1)
     total = functional.kl_div(student, teacher, reduction="sum", log_target=True)
-    return total * temperature**2 / _count(student_logits, count)
+    return total * temperature**2 / divisor(student_logits, count)
 
 
 def binary_soft_target_loss(
@@ -51,13 +50,13 @@ def binary_soft_target_loss(
     Raises:
         ValueError: shapes differ, or temperature is not positive.
     """
-    _check_shapes(student_logits, teacher_logits)
-    _check_temperature(temperature)
+    check_shapes(student_logits, teacher_logits)
+    check_temperature(temperature)
     student, teacher = student_logits.float() / temperature, teacher_logits.float() / temperature
     yes, no = torch.sigmoid(teacher), torch.sigmoid(-teacher)
     divergence = yes * (functional.logsigmoid(teacher) - functional.logsigmoid(student))
     divergence = divergence + no * (functional.logsigmoid(-teacher) - functional.logsigmoid(-student))
-    return divergence.sum() * temperature**2 / _count(student_logits, count)
+    return divergence.sum() * temperature**2 / divisor(student_logits, count)
 
 
 def cross_entropy_loss(logits: Tensor, labels: Tensor, count: Tensor | float | None = None) -> Tensor:
@@ -65,13 +64,15 @@ def cross_entropy_loss(logits: Tensor, labels: Tensor, count: Tensor | float | N
 
     Args:
         logits: (rows, classes) raw.
-        labels: (rows,) class numbers.
+        labels: (rows,) class numbers; a row with a negative one has no label and adds nothing.
         count: rows to average over.
 
     Returns:
         Scalar: averaged over rows.
     """
-    return functional.cross_entropy(logits.float(), labels, reduction="sum") / _count(logits, count)
+    known = torch.where(labels < 0, IGNORED, labels)
+    total = functional.cross_entropy(logits.float(), known, reduction="sum", ignore_index=IGNORED)
+    return total / divisor(logits, count)
 
 
 def binary_cross_entropy_loss(logits: Tensor, labels: Tensor, count: Tensor | float | None = None) -> Tensor:
@@ -79,22 +80,25 @@ def binary_cross_entropy_loss(logits: Tensor, labels: Tensor, count: Tensor | fl
 
     Args:
         logits: (rows, labels) raw.
-        labels: (rows, labels) 0 or 1.
+        labels: (rows, labels) 0 or 1; NaN where it is not known, which adds nothing.
         count: rows to average over.
 
     Returns:
         Scalar: averaged over labels and rows.
     """
-    total = functional.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="sum")
-    return total / (_count(logits, count) * logits.shape[-1])
+    known = ~labels.isnan()
+    target = torch.where(known, labels, 0.0).float()
+    each = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
+    total = torch.where(known, each, 0.0).sum()
+    return total / (divisor(logits, count) * logits.shape[-1])
 
 
 def squared_error_loss(values: Tensor, targets: Tensor, count: Tensor | float | None = None) -> Tensor:
-    """Mean squared error: regression on true values, or on the teacher's logits (Ba and Caruana 2014).
+    """Mean squared error: of true values, the teacher's logits (Ba and Caruana 2014) or its hidden states.
 
     Args:
         values: (rows, columns).
-        targets: (rows, columns).
+        targets: (rows, columns); NaN where it is not known, which adds nothing.
         count: rows to average over.
 
     Returns:
@@ -103,39 +107,8 @@ def squared_error_loss(values: Tensor, targets: Tensor, count: Tensor | float | 
     Raises:
         ValueError: shapes differ.
     """
-    _check_shapes(values, targets)
-    total = functional.mse_loss(values.float(), targets.float(), reduction="sum")
-    return total / (_count(values, count) * values.shape[-1])
-
-
-def cosine_loss(student_hidden: Tensor, teacher_hidden: Tensor, count: Tensor | float | None = None) -> Tensor:
-    """One minus the cosine between hidden states (Sanh et al. 2019, section 2).
-
-    Args:
-        student_hidden: (tokens, width).
-        teacher_hidden: (tokens, width), no gradient.
-        count: tokens to average over.
-
-    Returns:
-        Scalar between 0 and 2: averaged over tokens.
-
-    Raises:
-        ValueError: shapes differ.
-    """
-    _check_shapes(student_hidden, teacher_hidden)
-    cosine = functional.cosine_similarity(student_hidden.float(), teacher_hidden.float(), dim=-1)
-    return (1 - cosine).sum() / _count(student_hidden, count)
-
-
-def _count(rows: Tensor, count: Tensor | float | None) -> Tensor | float:
-    return max(rows.shape[0], 1) if count is None else count
-
-
-def _check_shapes(student: Tensor, teacher: Tensor) -> None:
-    if student.shape != teacher.shape:
-        raise ValueError(f"student {tuple(student.shape)} and teacher {tuple(teacher.shape)} differ in shape")
-
-
-def _check_temperature(temperature: float) -> None:
-    if temperature <= 0:
-        raise ValueError(f"temperature is {temperature}; it has to be positive")
+    check_shapes(values, targets)
+    # An unknown target is met already, so that neither value nor gradient comes of it.
+    known = torch.where(targets.isnan(), values.detach(), targets)
+    total = functional.mse_loss(values.float(), known.float(), reduction="sum")
+    return total / (divisor(values, count) * values.shape[-1])

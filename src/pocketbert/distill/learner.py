@@ -1,0 +1,51 @@
+"""What the trainer trains: the student, and what only its training needs."""
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from pocketbert.distill.objective import Counts, Objective
+from pocketbert.distill.signals import Signals
+from pocketbert.models.inside import Inside
+from pocketbert.models.projection import Outputs, Projection, accepted_inputs, model_inputs
+
+
+class Learner(nn.Module):
+    """A student with the projections of its objective beside it.
+
+    The losses are part of the forward pass, so that what wraps a model for several ranks sees every weight that has
+    a gradient, the projections' among them, and no other.
+
+    Args:
+        student: a model with a head.
+        objective: what is minimised.
+    """
+
+    def __init__(self, student: PreTrainedModel, objective: Objective) -> None:
+        super().__init__()
+        self.student = student
+        self.matching = objective.matching
+        self._objective = objective
+        self._projection = Projection(student, objective.matching.student if objective.matching else Inside())
+        self._accepted = accepted_inputs(student)
+
+    def forward(self, batch: dict[str, Tensor], signals: Signals, counts: Counts) -> dict[str, Tensor]:
+        """The losses of a micro-batch.
+
+        Args:
+            batch: what the student takes, and the labels.
+            signals: what the teacher says of it.
+            counts: of the whole step.
+
+        Returns:
+            Each loss by name, unweighted, and the weighted sum of them as ``total``.
+        """
+        inputs = model_inputs(batch, self._accepted)
+        if self._objective.answers:
+            outputs = self._projection(self.student, inputs, self._objective.positions(batch))
+        else:
+            outputs = Outputs(torch.empty(0), self._projection.look(inputs))
+        # The forward pass may be in a shorter type; the losses are not.
+        with torch.autocast(batch["input_ids"].device.type, enabled=False):
+            parts = self._objective(outputs, signals, batch, counts)
+            return {**parts, "total": self._objective.total(parts)}

@@ -1,0 +1,72 @@
+"""Losses of hidden states: vectors of tokens, or one of each sequence."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pocketbert.distill.losses.common import check_shapes, check_temperature, divisor
+
+
+def cosine_loss(student_hidden: Tensor, teacher_hidden: Tensor, count: Tensor | float | None = None) -> Tensor:
+    """One minus the cosine between hidden states (Sanh et al. 2019, section 2).
+
+    Args:
+        student_hidden: (tokens, width).
+        teacher_hidden: (tokens, width), no gradient.
+        count: tokens to average over.
+
+    Returns:
+        Scalar between 0 and 2: averaged over tokens.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    check_shapes(student_hidden, teacher_hidden)
+    cosine = functional.cosine_similarity(student_hidden.float(), teacher_hidden.float(), dim=-1)
+    return (1 - cosine).sum() / divisor(student_hidden, count)
+
+
+def patience_loss(student_hidden: Tensor, teacher_hidden: Tensor, count: Tensor | float | None = None) -> Tensor:
+    """Squared distance between hidden states of length one (Sun et al. 2019, eq. 7).
+
+    Args:
+        student_hidden: (rows, width), the first token of each sequence in one layer.
+        teacher_hidden: (rows, width), no gradient.
+        count: rows to average over.
+
+    Returns:
+        Scalar between 0 and 4: summed over the width, averaged over rows.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    check_shapes(student_hidden, teacher_hidden)
+    student = functional.normalize(student_hidden.float(), dim=-1)
+    teacher = functional.normalize(teacher_hidden.float(), dim=-1)
+    return (student - teacher).square().sum() / divisor(student_hidden, count)
+
+
+def contrastive_loss(
+    student_vectors: Tensor, teacher_vectors: Tensor, temperature: float, count: Tensor | float | None = None
+) -> Tensor:
+    """Cross-entropy of finding one's own teacher vector among those of all rows (van den Oord et al. 2018, eq. 4).
+
+    Args:
+        student_vectors: (rows, width), one of each text.
+        teacher_vectors: (rows, width), no gradient; those of the other rows are the wrong answers.
+        temperature: divides the cosines; positive.
+        count: rows to average over.
+
+    Returns:
+        Scalar: averaged over rows; 0 of a single row, which has no wrong answer.
+
+    Raises:
+        ValueError: shapes differ, or temperature is not positive.
+    """
+    check_shapes(student_vectors, teacher_vectors)
+    check_temperature(temperature)
+    student = functional.normalize(student_vectors.float(), dim=-1)
+    teacher = functional.normalize(teacher_vectors.float(), dim=-1)
+    own = torch.arange(len(student), device=student.device)
+    total = functional.cross_entropy(student @ teacher.T / temperature, own, reduction="sum")
+    return total / divisor(student_vectors, count)

@@ -1,0 +1,52 @@
+"""Comparing one vector of each sequence."""
+
+from torch import Tensor
+
+from pocketbert.distill import losses
+from pocketbert.distill.matching.base import Comparison, Match, Models, Step, mean_of
+from pocketbert.models.inside import Seen
+
+
+class Patience(Match):
+    """The first token of the layers below the last one (Sun et al. 2019, eq. 7)."""
+
+    name = "patience"
+
+    def __init__(self, models: Models, how: Comparison) -> None:
+        super().__init__(models, how)
+        self.need_same("hidden width", models.student.width, models.teacher.width, "set losses.patience: 0")
+        # The logits speak for the last layer, unless it is the only one that is mapped.
+        self.pairs = [pair for pair in how.pairs if pair[0] != self.last[0]] or how.pairs
+        self.look_at_states(self.pairs)
+
+    def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
+        """The mean over the pairs of layers."""
+        return mean_of(
+            self.pairs,
+            lambda own, theirs: losses.patience_loss(
+                student.states[own][:, 0], teacher.states[theirs][:, 0], step.sequences
+            ),
+        )
+
+
+class Contrastive(Match):
+    """The mean of a text's last hidden states: nearest to the teacher's of the same text among those of a batch."""
+
+    name = "contrastive"
+
+    def __init__(self, models: Models, how: Comparison) -> None:
+        super().__init__(models, how)
+        self.need_same("hidden width", models.student.width, models.teacher.width, "set losses.contrastive: 0")
+        self.look_at_states([self.last])
+
+    def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
+        """See :func:`~pocketbert.distill.losses.contrastive_loss`; the wrong answers are those of the micro-batch."""
+        own = _mean_of_tokens(student.states[self.last[0]], step.real)
+        theirs = _mean_of_tokens(teacher.states[self.last[1]], step.real)
+        return losses.contrastive_loss(own, theirs, self.how.contrastive_temperature, step.sequences)
+
+
+def _mean_of_tokens(states: Tensor, real: Tensor) -> Tensor:
+    # (batch, tokens, width) → (batch, width)
+    weights = real[..., None].float()
+    return (states.float() * weights).sum(dim=1) / weights.sum(dim=1)

@@ -1,0 +1,102 @@
+"""Comparing hidden states: those of every token in some layers."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pocketbert.distill import losses
+from pocketbert.distill.matching.base import Comparison, Match, Models, Step, mean_of
+from pocketbert.distill.matching.layers import Pairs
+from pocketbert.models.inside import EMBEDDINGS, Seen
+
+
+class Cosine(Match):
+    """The direction of the last hidden states."""
+
+    name = "cosine"
+
+    def __init__(self, models: Models, how: Comparison) -> None:
+        super().__init__(models, how)
+        self.need_same("hidden width", models.student.width, models.teacher.width, "set losses.cosine: 0")
+        self.look_at_states([self.last])
+
+    def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
+        """See :func:`~pocketbert.distill.losses.cosine_loss`."""
+        own, theirs = student.states[self.last[0]], teacher.states[self.last[1]]
+        return losses.cosine_loss(own[step.real], theirs[step.real], step.tokens)
+
+
+class _Projected(Match):
+    """Squared error of states, the student's brought to the teacher's width where it has another."""
+
+    def __init__(self, models: Models, how: Comparison, pairs: Pairs) -> None:
+        super().__init__(models, how)
+        own, theirs = models.student.width, models.teacher.width
+        self.pairs = pairs
+        self.projection: nn.Module = nn.Linear(own, theirs) if own != theirs else nn.Identity()
+        self.look_at_states(pairs)
+
+    def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
+        """The mean over the pairs of layers."""
+
+        def compare(own: int, theirs: int) -> Tensor:
+            projected = self.projection(student.states[own][step.real].float())
+            return losses.squared_error_loss(projected, teacher.states[theirs][step.real], step.tokens)
+
+        return mean_of(self.pairs, compare)
+
+
+class Hidden(_Projected):
+    """The outputs of layers (Jiao et al. 2020, eq. 8), through one projection for all of them."""
+
+    name = "hidden"
+
+    def __init__(self, models: Models, how: Comparison) -> None:
+        super().__init__(models, how, how.pairs)
+
+
+class Embeddings(_Projected):
+    """What enters the first layer (Jiao et al. 2020, eq. 9)."""
+
+    name = "embeddings"
+
+    def __init__(self, models: Models, how: Comparison) -> None:
+        super().__init__(models, how, [(EMBEDDINGS, EMBEDDINGS)])
+
+
+class FeatureMaps(Match):
+    """The outputs of layers, without a projection (Sun et al. 2020, eq. 1)."""
+
+    name = "feature_maps"
+
+    def __init__(self, models: Models, how: Comparison) -> None:
+        super().__init__(models, how)
+        self.need_same(
+            "hidden width", models.student.width, models.teacher.width, "losses.hidden projects one to the other"
+        )
+        self.look_at_states(how.pairs)
+
+    def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
+        """The mean over the pairs of layers."""
+        return mean_of(
+            self.how.pairs,
+            lambda own, theirs: losses.squared_error_loss(
+                student.states[own][step.real], teacher.states[theirs][step.real], step.tokens
+            ),
+        )
+
+
+class Representations(Match):
+    """The last hidden states, the student's through a layer with GELU (Mukherjee and Awadallah 2020, eq. 3)."""
+
+    name = "representations"
+
+    def __init__(self, models: Models, how: Comparison) -> None:
+        super().__init__(models, how)
+        self.projection = nn.Linear(models.student.width, models.teacher.width)
+        self.look_at_states([self.last])
+
+    def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
+        """See :func:`~pocketbert.distill.losses.squared_error_loss`."""
+        own, theirs = student.states[self.last[0]], teacher.states[self.last[1]]
+        projected = functional.gelu(self.projection(own[step.real].float()))
+        return losses.squared_error_loss(projected, theirs[step.real], step.tokens)

@@ -1,0 +1,136 @@
+"""Published methods from end to end, and a stage of several phases that is stopped and goes on."""
+
+import json
+from dataclasses import replace
+
+import jobs
+import pytest
+from safetensors.torch import load_file
+
+import tiny
+from pocketbert.distill.distillation import distill
+from pocketbert.distill.learning import TASK_LOSSES
+from pocketbert.distill.methods import METHODS, choose_course
+from pocketbert.distill.objective import OF_LOGITS
+from pocketbert.distill.phases import Course, Phase, share_of, train_phases
+from pocketbert.errors import Interrupted, PocketBertError
+from pocketbert.manifest import read_manifest
+from pocketbert.recipe import Data, DistillStage, Losses, Student, Training
+
+SHORT = {"steps": 10, "batch_size": 4, "precision": "fp32"}
+
+
+def teach(folder, options, head="MaskedLM", data=None, **student):
+    teacher = tiny.make_checkpoint(folder / "teacher", head=head, layers=4)
+    output = folder / "student"
+    return distill(options, str(teacher), Student(**student), output, data, console=jobs.QUIET), output
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.text])
+def test_a_method_on_text(tmp_path, method):
+    text = tiny.write_text(tmp_path / "text.txt", 30)
+    made, output = teach(tmp_path, DistillStage(method=method, corpus=[str(text)], block=16, **SHORT))
+    assert made.metrics["steps"] == 10
+    last = METHODS[method].text[-1].losses.model_dump()
+    # Where no loss looks at the head there is no quality of a language model to report.
+    trained = any(last[name] for name in OF_LOGITS)
+    assert ("validation_loss" in made.metrics) is trained
+    losses = {name for phase in made.options["phases"] for name in phase["losses"]}
+    assert losses == {name for phase in METHODS[method].text for name, w in phase.losses.model_dump().items() if w}
+    assert not [name for name in load_file(output / "model.safetensors") if "projection" in name]
+    tiny_model = tiny.load_stock(output, "MaskedLM")
+    assert tiny_model.config.num_hidden_layers == 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_on_rows(tmp_path, method):
+    train = tiny.write_reviews(tmp_path / "train.csv", 60)
+    data = Data(task="classification", train=[str(train)], max_length=32)
+    made, output = teach(tmp_path, DistillStage(method=method, **SHORT), "SequenceClassification", data)
+    phases = METHODS[method].rows
+    assert made.metrics["steps"] == 10 and len(made.options["phases"]) == len(phases)
+    log = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    if len(phases) > 1:
+        assert list(dict.fromkeys(entry["phase"] for entry in log)) == [phase.name for phase in phases]
+        assert sorted(path.name for path in (output / "tensorboard").iterdir()) == sorted(p.name for p in phases)
+    assert not (output / "work").exists() and read_manifest(output).key == made.key
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_every_family_can_be_compared_inside(tmp_path, family):
+    names = ("hidden", "embeddings", "feature_maps", "attention_scores", "attention_maps", "relations")
+    losses = Losses(**dict.fromkeys((*names, "value_relations", "patience", "representations", "contrastive"), 1.0))
+    text = tiny.write_text(tmp_path / "text.txt", 30)
+    teacher = tiny.make_checkpoint(tmp_path / "teacher", family, layers=4)
+    options = DistillStage(losses=losses, corpus=[str(text)], block=16, **SHORT)
+    made = distill(options, str(teacher), Student(), tmp_path / "student", console=jobs.QUIET)
+    assert made.metrics["steps"] == 10
+    entries = [json.loads(line) for line in (tmp_path / "student" / "log.jsonl").read_text().splitlines()]
+    logged = {name.removeprefix("loss_") for entry in entries for name in entry if name.startswith("loss_")}
+    assert logged == {name for name, weight in losses.model_dump().items() if weight}
+
+
+def test_a_narrow_student_learns_by_relations_and_projections(tmp_path):
+    text = tiny.write_text(tmp_path / "text.txt", 30)
+    shape = {"hidden_size": 16, "heads": 2, "feed_forward": 32}
+    losses = Losses(relations=1.0, hidden=1.0, soft_targets=1.0)
+    made, _ = teach(tmp_path, DistillStage(losses=losses, corpus=[str(text)], block=16, **SHORT), **shape)
+    assert made.metrics["steps"] == 10 and made.options["layer_map"] == "uniform"
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path):
+    text = tiny.write_text(tmp_path / "text.txt", 30)
+    options = DistillStage(method="mobilebert", corpus=[str(text)], block=16, **SHORT)
+    with pytest.raises(PocketBertError, match=r"losses\.feature_maps compares models with the same hidden width"):
+        teach(tmp_path, options, hidden_size=16, feed_forward=32)
+    assert not (tmp_path / "student").exists()
+
+
+def test_a_method_without_a_way_for_text_says_so():
+    with pytest.raises(PocketBertError, match=r"the method pkd \(Sun et al\. 2019\) learns from the rows of a task"):
+        choose_course(DistillStage(method="pkd", corpus=["text.txt"]), "text", TASK_LOSSES)
+
+
+def test_a_method_and_losses_are_not_both_named():
+    with pytest.raises(ValueError, match="name a method or losses, not both"):
+        DistillStage(method="pkd", losses=Losses(labels=1.0))
+
+
+def test_what_the_user_names_replaces_what_the_method_has():
+    course = choose_course(DistillStage(method="minilmv2"), "rows", TASK_LOSSES)
+    assert course.layer_map == "top" and [phase.temperature for phase in course.phases] == [2.0, 2.0]
+    named = DistillStage(method="minilmv2", layer_map=[(0, 1)], temperature=4.0, relation_heads=8)
+    course = choose_course(named, "rows", TASK_LOSSES)
+    assert course.layer_map == [(0, 1)] and course.relation_heads == 8
+    assert [phase.temperature for phase in course.phases] == [4.0, 4.0]
+
+
+def test_shares_of_a_stage_add_up():
+    for method in METHODS.values():
+        for phases in (method.text, method.rows):
+            assert not phases or sum(phase.share for phase in phases) == pytest.approx(1)
+    assert share_of(Training(steps=10), 0.3).steps == 3 and share_of(Training(steps=1), 0.3).steps == 1
+    assert share_of(Training(budget=60), 0.25).budget == 15
+    assert share_of(Training(epochs=2), 0.5).epochs == 1 and share_of(Training(), 0.5).epochs == 1.5
+
+
+COURSE = Course((Phase(Losses(hidden=1.0), share=0.5, name="inside"), Phase(TASK_LOSSES, share=0.5, name="answers")))
+
+
+def phased(folder):
+    job = jobs.task_job(folder, "classification", TASK_LOSSES, batch_size=4, steps=12, dropout=0.2)
+    return replace(job, evaluate=lambda _model: {"score": 0.5})
+
+
+@pytest.mark.parametrize("batch", [4, 10])
+def test_a_stage_stopped_in_either_phase_ends_with_the_same_weights(tmp_path, batch):
+    whole = phased(tmp_path / "whole")
+    summary = train_phases(whole, COURSE, "classification")
+    assert summary["steps"] == 12 and summary["best_step"] == 1
+    stopped = phased(tmp_path / "stopped")
+    jobs.stop_at(stopped, batch)
+    with pytest.raises(Interrupted, match="inside" if batch == 4 else "answers"):
+        train_phases(stopped, COURSE, "classification")
+    again = phased(tmp_path / "stopped")
+    assert train_phases(again, COURSE, "classification")["steps"] == 12
+    assert jobs.largest_difference(whole.model.state_dict(), again.model.state_dict()) == 0
