@@ -130,6 +130,9 @@ def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
     if options.corpus:
         walk.student = Student(start=str(output))
         name = f"{walk.recipe.name}: text of stage {number}"
+        if "validation_loss" not in walk.manifests[output.name].metrics:
+            # Nothing was learnt about words: what it is worth shows in the tasks that follow.
+            return
         walk.comparisons[name] = compare_texts_once(walk.folder, number, models, options, name, walk.console)
         return
     walk.product, walk.chain, walk.last, walk.made_smaller = str(output), [str(output)], number, False
