@@ -24,6 +24,7 @@ SECTIONS: dict[str, type[Section]] = {
     "pretrain": recipe.PretrainStage,
     "finetune": recipe.FinetuneStage,
     "distill": recipe.DistillStage,
+    "augment": recipe.Augment,
     "losses": recipe.Losses,
     "masking": recipe.Masking,
     "prune": recipe.PruneStage,

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from pocketbert.errors import PocketBertError
 from pocketbert.recipe import (
+    Augment,
     Data,
     DistillStage,
     ExportStage,
@@ -226,3 +227,28 @@ def test_an_export_for_the_browser_names_its_packages():
     with pytest.raises(PocketBertError, match=r"needs packages \(--packages\), a folder node_modules"):
         parse_section(ExportStage, options, "recipe.yaml")
     assert ExportStage(**options, packages="./node_modules").packages == "./node_modules"
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        ({"replace": 0.2}, "augment: replace needs a model"),
+        ({"delete": 0}, "augment: nothing is altered"),
+        ({"delete": 0, "model": "bert", "replace": 0}, "augment: nothing is altered"),
+        ({"model": "bert", "replace": 0.6}, "less than or equal to 0.5"),
+    ],
+)
+def test_augmentation_alters_something_by_what_it_has(augment, message):
+    with pytest.raises(PocketBertError, match=message):
+        parse_section(DistillStage, {"augment": augment}, "x.yaml")
+
+
+def test_words_are_replaced_where_a_model_is_named():
+    assert Augment().replaced == 0 and Augment(model="bert").replaced == 0.2
+    assert Augment(model="bert", replace=0.4).replaced == 0.4
+    assert Augment(delete=0, model="bert").replaced == 0.2
+
+
+def test_text_is_not_augmented():
+    with pytest.raises(PocketBertError, match="augment alters the rows of a task"):
+        parse_section(DistillStage, {"corpus": "text.txt", "augment": {}}, "x.yaml")

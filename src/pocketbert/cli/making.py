@@ -34,6 +34,9 @@ from pocketbert.terminal import (
     write,
 )
 
+UNREAD = ("unlabelled",)
+"""Fields of the data section that no verb but `distill` reads."""
+
 
 @app.command()
 def run(
@@ -77,7 +80,7 @@ def pretrain(output: Output, sections: dict[str, Any], json: Json = None) -> Non
 
 
 @app.command()
-@with_flags(Group(FinetuneStage, "options"), Group(Data, "data"))
+@with_flags(Group(FinetuneStage, "options"), Group(Data, "data", without=UNREAD))
 def finetune(
     model: Annotated[str, typer.Argument(help="a model directory or hub name", metavar="MODEL")],
     output: Output,
@@ -124,7 +127,7 @@ def distill(
 
 
 @app.command()
-@with_flags(Group(PruneStage, "options"), Group(Data, "data", optional="task"))
+@with_flags(Group(PruneStage, "options"), Group(Data, "data", optional="task", without=UNREAD))
 def prune(model: Model, output: Output, sections: dict[str, Any], json: Json = None, html: Html = None) -> None:
     """Take out the layers, heads, neurons or width that matter least, and let the model teach what is left.
 
@@ -147,7 +150,7 @@ def prune(model: Model, output: Output, sections: dict[str, Any], json: Json = N
 
 
 @app.command()
-@with_flags(Group(TrimStage, "options"), Group(Data, "data", optional="task"))
+@with_flags(Group(TrimStage, "options"), Group(Data, "data", optional="task", without=UNREAD))
 def trim(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
     """Cut the vocabulary to the pieces that your text needs.
 
@@ -160,7 +163,7 @@ def trim(model: Model, output: Output, sections: dict[str, Any], json: Json = No
 
 
 @app.command()
-@with_flags(Group(QuantizeStage, "options"), Group(Data, "data", optional="task"))
+@with_flags(Group(QuantizeStage, "options"), Group(Data, "data", optional="task", without=UNREAD))
 def quantize(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
     """Make int8 files of a model, calibrated on your texts, that keep its score.
 
@@ -174,7 +177,7 @@ def quantize(model: Model, output: Output, sections: dict[str, Any], json: Json 
 
 
 @app.command()
-@with_flags(Group(ExportStage, "options"), Group(Data, "data", optional="task", without=("max_length",)))
+@with_flags(Group(ExportStage, "options"), Group(Data, "data", optional="task", without=("max_length", *UNREAD)))
 def export(model: Model, output: Output, sections: dict[str, Any], json: Json = None) -> None:
     """Write the files that engines run, each held against the model it was made from.
 

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from pocketbert.cli.app import app
+from pocketbert.cli.making import UNREAD
 from pocketbert.flags import Group, with_flags
 from pocketbert.recipe import Data
 from pocketbert.terminal import Html, Json, breach_written, console, out, say, write
@@ -39,7 +40,7 @@ def verify(
 
 
 @app.command()
-@with_flags(Group(Data, "data", rename={"test": "data"}))
+@with_flags(Group(Data, "data", rename={"test": "data"}, without=UNREAD))
 def evaluate(
     model: Annotated[str, typer.Argument(help="a model directory or hub name", metavar="MODEL")],
     sections: dict[str, Any],
@@ -67,7 +68,7 @@ def evaluate(
 
 
 @app.command()
-@with_flags(Group(Data, "data", rename={"test": "data"}))
+@with_flags(Group(Data, "data", rename={"test": "data"}, without=UNREAD))
 def compare(
     teacher: Annotated[str, typer.Argument(help="its model directory", metavar="TEACHER")],
     student: Annotated[str, typer.Argument(help="its model directory", metavar="STUDENT")],
@@ -95,7 +96,7 @@ def compare(
 
 
 @app.command()
-@with_flags(Group(Data, "data", optional="task", rename={"test": "data"}))
+@with_flags(Group(Data, "data", optional="task", rename={"test": "data"}, without=UNREAD))
 def bench(
     models: Annotated[list[str], typer.Argument(help="model directories or exported files", metavar="MODEL…")],
     sections: dict[str, Any],

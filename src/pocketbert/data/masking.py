@@ -42,7 +42,7 @@ class MaskingTables:
         return cls(
             mask_token_id=tokenizer.mask_token_id,
             special=special,
-            continues=_continuations(pieces),
+            continues=continuations(pieces),
             weight=np.where(special, 0.0, weight),
             random_ids=np.flatnonzero(~special),
         )
@@ -115,7 +115,7 @@ def _hide(
     return inputs
 
 
-def _continuations(pieces: list[str]) -> NDArray[np.bool_]:
+def continuations(pieces: list[str]) -> NDArray[np.bool_]:
     """Which pieces continue a word: by ``##`` (WordPiece), else by the lack of ``Ġ`` or ``▁`` in front."""
     if any(piece.startswith("##") for piece in pieces):
         return np.array([piece.startswith("##") for piece in pieces])

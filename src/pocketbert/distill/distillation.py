@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from transformers import PreTrainedModel
 
 from pocketbert.data.sources import fingerprint
+from pocketbert.distill.augmenting import augment_rows
 from pocketbert.distill.learning import TASK_LOSSES, check_losses, fit_default, learn_rows
 from pocketbert.distill.methods import choose_course
 from pocketbert.distill.phases import Course, train_phases
@@ -23,7 +25,7 @@ from pocketbert.distill.trainer import Job
 from pocketbert.errors import ModelError, PocketBertError
 from pocketbert.files import hash_text
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
-from pocketbert.models.loading import LoadedModel, check_length, load_model, max_positions
+from pocketbert.models.loading import LoadedModel, check_length, check_safe, load_model, max_positions
 from pocketbert.models.students import BuiltStudent, Carried, build_student
 from pocketbert.recipe import Data, DistillStage, Losses, Student
 from pocketbert.tasks.registry import make_task
@@ -83,10 +85,10 @@ def distill(
 def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifest:
     course = choose_course(options, "rows", TASK_LOSSES)
     check_losses(course, "task", "distill")
-    if data.unlabelled and not course.asks_teacher:
+    if (data.unlabelled or options.augment) and not course.asks_teacher:
         raise PocketBertError(
             "distill: losses.labels alone learns nothing from rows without a label; give losses.soft_targets a weight, "
-            "or leave out data.unlabelled"
+            "or leave out data.unlabelled and augment"
         )
     prints = fingerprints(data, unlabelled=True)
     stage, parents = _open(options, course, lesson, training_inputs(data, prints))
@@ -112,6 +114,7 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
         stage,
         lesson.console,
         teacher.model,
+        partial(augment_rows, options=options, folder=stage.work, console=lesson.console) if options.augment else None,
     )
     return _finish(stage, built, parents, prints, rows.notes, summary, options, course, data)
 
@@ -160,6 +163,11 @@ def _open(options: DistillStage, course: Course, lesson: _Lesson, *inputs: str) 
     if lesson.student.start:
         start = lesson.student.start
         parents.append(Parent(role="start", source=start, weights=hash_weights(start)))
+    if options.augment and options.augment.model:
+        replacing = options.augment.model
+        check_safe(replacing)
+        parents.append(Parent(role="augment", source=replacing, weights=hash_weights(replacing)))
+        options = options.model_copy(update={"augment": options.augment.model_copy(update={"model": None})})
     weights = [parent.weights for parent in parents]
     shape = lesson.student.model_copy(update={"start": None})
     # A default that changes makes another student.

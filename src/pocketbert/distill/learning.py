@@ -1,5 +1,6 @@
 """Training a model on a task's rows, with or without a teacher: what fine-tuning and task distillation share."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -72,6 +73,7 @@ def learn_rows(
     stage: StageFolder,
     console: Console,
     teacher: PreTrainedModel | None = None,
+    augment: Callable[[TaskRows], TaskRows] | None = None,
 ) -> dict[str, Any]:
     """Train on the training rows, choosing the checkpoint on the validation rows.
 
@@ -85,6 +87,7 @@ def learn_rows(
         stage: where checkpoints go; begun when the rows of every role have proved good.
         console: for progress and notes.
         teacher: gives signals, or None.
+        augment: makes altered copies of the training rows to learn from too, once the others have proved good.
 
     Returns:
         Steps, seconds, precision, best score, and how many rows were truncated.
@@ -105,6 +108,11 @@ def learn_rows(
     # Before anything is written, for every phase: the shapes may not be such that its losses can compare them.
     objective = course.objectives(rows.task.name, model, teacher, options.seed)[0]
     stage.begin()
+    if augment is not None:
+        told = len(rows.notes)
+        encoded = join(encoded, encode_role(augment(rows), "augmented", tokenizer))
+        for note in rows.notes[told:]:
+            console.print(note, highlight=False)
     job = Job(
         title=title,
         model=model,

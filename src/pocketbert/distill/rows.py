@@ -22,7 +22,7 @@ from pocketbert.tasks.base import Encoded, Example, Task
 from pocketbert.tasks.registry import TASKS, make_task
 from pocketbert.tasks.rows import read_unlabelled
 
-Role = Literal["train", "validation", "test", "unlabelled"]
+Role = Literal["train", "validation", "test", "unlabelled", "augmented"]
 
 HELD_OUT_SHARE = 0.1
 HELD_OUT_ROWS = 1000
@@ -39,6 +39,7 @@ class TaskRows:
         validation: for choosing the checkpoint.
         test: for the reported numbers.
         unlabelled: for the teacher to label: their target is None.
+        augmented: altered copies of those to learn from, for the teacher to label too.
         notes: what was guessed, held out, skipped and cut.
     """
 
@@ -48,6 +49,7 @@ class TaskRows:
     test: list[Example]
     notes: list[str] = field(default_factory=list)
     unlabelled: list[Example] = field(default_factory=list)
+    augmented: list[Example] = field(default_factory=list)
 
 
 class Headed(Protocol):

@@ -15,6 +15,7 @@ from pocketbert.manifest import LOG
 from pocketbert.measure.comparison import DEMONSTRATION, Provenance, Report, check_gates, read_curve
 from pocketbert.measure.report import write_html
 from pocketbert.measure.wording import counted, describe_gate
+from pocketbert.models.loading import check_safe
 from pocketbert.pipeline.walk import Walk, compare_chain, take_step
 from pocketbert.recipe import Data, Recipe, Training
 
@@ -65,6 +66,9 @@ def _check_sources(recipe: Recipe) -> None:
     checked: list[Data] = []
     for number, stage in enumerate(recipe.stages):
         options = stage.options
+        augment = getattr(options, "augment", None)
+        if augment and augment.model:
+            check_safe(augment.model)
         corpus = [*(getattr(options, "corpus", None) or []), *(getattr(options, "held_out", None) or [])]
         resolve(corpus)
         if corpus:

@@ -171,10 +171,10 @@ def _learn_alone(walk: Walk, number: int, options: DistillStage, teacher: str, s
     walk.console.rule("the same student without a teacher", align="left")
     alone = options.model_copy(update={"losses": Losses(labels=1.0), "method": None})
     data = options.data or walk.recipe.data
-    if data is not None and data.unlabelled:
+    if data is not None and (data.unlabelled or options.augment):
         # An epoch of the student has more rows than there are labels: the same number of steps instead.
         data = data.model_copy(update={"unlabelled": None})
-        alone = alone.model_copy(update={"data": data} | _same_length(options, student))
+        alone = alone.model_copy(update={"data": data, "augment": None} | _same_length(options, student))
     walk.manifests[output.name] = distill(
         alone, teacher, walk.student, output, data, console=walk.console, replace=True
     )

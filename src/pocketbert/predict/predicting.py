@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pocketbert.bars import Meter
 from pocketbert.errors import PocketBertError
 from pocketbert.inference.pipeline import Pipeline
 from pocketbert.predict.computing import Computer, format_of_plan
@@ -16,7 +17,6 @@ from pocketbert.predict.interruption import stoppable
 from pocketbert.predict.options import PredictOptions
 from pocketbert.predict.plan import NAME, Fingerprint, Part, Plan, difference
 from pocketbert.predict.planning import fingerprint, load_model, make_plan, target_of
-from pocketbert.predict.progress import Meter
 from pocketbert.predict.results import Predicted, Record
 from pocketbert.predict.sources import STDIN, Source, find_sources, spool_stdin
 from pocketbert.predict.store import FAILED, MANIFEST, LocalStore, Store, open_store
@@ -81,7 +81,7 @@ class _Run:
             if missing < plan.rows:
                 kept = f"{plan.rows - missing:,} of {plan.rows:,} rows are there already"
                 self.console.print(f"{self.output}: {kept}; going on", highlight=False, soft_wrap=True)
-            with Meter(self.console, plan.rows, plan.rows - missing).shown() as meter:
+            with Meter("predict", self.console, plan.rows, plan.rows - missing).shown() as meter:
                 for part in self._computed(plan, pipeline, todo):
                     meter.count(part.rows)
         check_complete(plan, self.store)

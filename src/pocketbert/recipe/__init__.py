@@ -17,6 +17,7 @@ from pocketbert.recipe.sections import (
     Training,
 )
 from pocketbert.recipe.stages import (
+    Augment,
     DistillStage,
     ExportStage,
     FinetuneStage,
@@ -33,6 +34,7 @@ from pocketbert.recipe.stages import (
 )
 
 __all__ = [
+    "Augment",
     "Data",
     "DistillStage",
     "ExportStage",

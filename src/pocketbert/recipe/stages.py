@@ -17,6 +17,9 @@ from pocketbert.recipe.sections import (
     without_repeats,
 )
 
+REPLACED = 0.2
+"""Share of the words that is replaced where a model is named and no share."""
+
 
 class PretrainStage(Training):
     """Make a BERT from text alone."""
@@ -46,6 +49,36 @@ class FinetuneStage(Training):
     data: Data | None = Field(None, description="the recipe's data when absent")
 
 
+class Augment(Section):
+    """Altered copies of the training texts, which the teacher labels."""
+
+    copies: int = Field(4, ge=1, description="altered copies of each training text")
+    delete: float = Field(0.1, ge=0, lt=1, description="share of a copy's words that is left out")
+    mix: float = Field(0.0, ge=0, le=1, description="share of the copies that get their end from another training text")
+    model: str | None = Field(
+        None, description="a masked language model that replaces words: a model directory, or a hub name"
+    )
+    replace: float | None = Field(
+        None, ge=0, le=0.5, description="share of a copy's words that the model replaces; 0.2 when absent"
+    )
+    candidates: int = Field(15, ge=1, description="a replacement is drawn among so many of the likeliest words")
+
+    @property
+    def replaced(self) -> float:
+        """Share of the words that is replaced: none without a model."""
+        if self.model is None:
+            return 0.0
+        return REPLACED if self.replace is None else self.replace
+
+    @model_validator(mode="after")
+    def _alters_something(self) -> "Augment":
+        if self.replace and self.model is None:
+            raise ValueError("augment: replace needs a model (augment.model), one with its masked-LM head")
+        if not (self.delete or self.mix or self.replaced):
+            raise ValueError("augment: nothing is altered; give delete or mix a share, or name a model")
+        return self
+
+
 class DistillStage(Training):
     """Teach a student."""
 
@@ -69,6 +102,7 @@ class DistillStage(Training):
         "masked",
         description="where masked-LM soft targets are computed: masked positions, or all real tokens",
     )
+    augment: Augment | None = Field(None, description="also learn from altered copies of the training texts")
     without_teacher: bool = Field(
         True, description="also train the same student on the labels alone, as the baseline of the comparison"
     )
@@ -85,6 +119,8 @@ class DistillStage(Training):
             raise ValueError("distill: name the rows of a task (data) or text (corpus), not both")
         if self.text_column and not self.corpus:
             raise ValueError("distill: text_column is of a corpus; the columns of rows are named in data")
+        if self.augment and self.corpus:
+            raise ValueError("distill: augment alters the rows of a task; text (corpus) has masks of its own")
         return self
 
 
