@@ -12,7 +12,7 @@ checkpoint is chosen on rows held out of the training rows, and the published de
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,8 +160,10 @@ def main() -> None:
     print_table("", *cost_table(results))
 
 
-def make_task_parser(description: str, default: Sequence[str]) -> argparse.ArgumentParser:
-    """A parser with the flags of every benchmark on the tasks of this file."""
+def make_task_parser(
+    description: str, default: Sequence[str], known: Mapping[str, Setting] = SETTINGS
+) -> argparse.ArgumentParser:
+    """A parser with the flags of every benchmark on tasks, those of this file unless others are known."""
     parser = make_parser(description)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--base", metavar="DIR", help="a pretrained model directory with a masked-LM head")
@@ -171,7 +173,7 @@ def make_task_parser(description: str, default: Sequence[str]) -> argparse.Argum
     )
     parser.add_argument("--data", type=Path, default=PUBLIC_DATA, metavar="DIR", help="folder of the tasks' data")
     parser.add_argument("--out", type=Path, default=Path("runs/results"), metavar="DIR", help="where the runs go")
-    parser.add_argument("--tasks", nargs="+", choices=list(SETTINGS), default=list(default), help="which tasks")
+    parser.add_argument("--tasks", nargs="+", choices=list(known), default=list(default), help="which tasks")
     return parser
 
 

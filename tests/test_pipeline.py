@@ -124,6 +124,33 @@ def test_rows_of_no_use_are_refused_before_the_first_stage(tree, tmp_path, chang
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("data", "augment", "message"),
+    [
+        ({"unlabelled": "nothing.txt"}, None, r"nothing\.txt: no such file"),
+        ({}, {"model": "./nothing"}, r"nothing: no such model directory"),
+    ],
+)
+def test_text_of_no_use_is_refused_before_the_first_stage(tree, tmp_path, data, augment, message):
+    tree["data"] |= data
+    tree["stages"][3]["distill"]["augment"] = augment
+    with pytest.raises(PocketBertError, match=message):
+        walk(tree)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_student_without_a_teacher_takes_as_many_steps_on_labelled_rows_alone(tree, tmp_path):
+    tree["teacher"] = {"model": str(tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification"))}
+    tree["data"]["unlabelled"] = str(tiny.write_text(tmp_path / "more.txt", 20))
+    tree["stages"] = [{"distill": {"epochs": 1, "batch_size": 10, "precision": "fp32", "augment": {"copies": 2}}}]
+    manifests = walk(tree).provenance.manifests
+    made, alone = manifests["01-distill"], manifests["01-without-teacher"]
+    # 60 labelled rows, two copies of each, and 20 rows without a label.
+    assert made["metrics"]["steps"] == alone["metrics"]["steps"] == 20
+    assert "unlabelled" in made["data"] and "unlabelled" not in alone["data"]
+    assert alone["options"]["augment"] is None and alone["options"]["data"]["unlabelled"] is None
+
+
 def test_two_tasks_in_one_recipe_are_not_taken_for_repeats(tree, tmp_path):
     rows = {role: str(tiny.write_reviews(tmp_path / f"other-{role}.csv", 60, 9)) for role in ("train", "test")}
     short = tree["stages"][3]["distill"] | {"without_teacher": False}
