@@ -4,6 +4,7 @@ import io
 import json
 
 import jobs
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -136,3 +137,39 @@ def test_copies_without_a_word_from_the_teacher_are_refused(tmp_path):
     with pytest.raises(ModelError, match="nowhere: no such model directory"):
         teach(tmp_path, "student", augment=Augment(model="./nowhere"))
     assert not (tmp_path / "student").exists()
+
+
+def write_rows(path, task):
+    """Rows of a task, and the head and the fields that a model of it has."""
+    texts = [row.split(",") for row in tiny.write_reviews(path, 30).read_text(encoding="utf-8").splitlines()[1:]]
+    if task == "token_classification":
+        return tiny.write_tags(path, 30), "TokenClassification", {}
+    made = {
+        "multi_label": lambda text, label: {"text": text, "label": ["some", label]},
+        "regression": lambda text, label: {"text": text, "label": len(label) - 3.5},
+        "question_answering": lambda text, label: {"question": "the cat near", "context": text, "answers": text[:3]},
+    }[task]
+    path.write_text("\n".join(json.dumps(made(*row)) for row in texts))
+    if task == "question_answering":
+        return path, "QuestionAnswering", {}
+    kind = {"problem_type": "regression", "num_labels": 1}
+    if task == "multi_label":
+        names = dict(enumerate(["bad", "good", "some"]))
+        kind = {"problem_type": "multi_label_classification", "num_labels": 3, "id2label": names}
+    return path, "SequenceClassification", kind
+
+
+@pytest.mark.parametrize("task", ["multi_label", "regression", "token_classification", "question_answering"])
+def test_every_task_learns_from_text_without_labels(tmp_path, task):
+    path, head, fields = write_rows(tmp_path / "rows.jsonl", task)
+    teacher = tiny.make_checkpoint(tmp_path / "teacher", head=head, **fields)
+    data = Data(task=task, train=[str(path)], unlabelled=[str(path)], max_length=32, stride=4)
+    # Of one row a step, most steps have no label at all.
+    options = DistillStage(steps=8, batch_size=1, precision="fp32", augment=Augment(copies=1))
+    student = Student(layers=1, architecture="bert")
+    manifest = distill(options, str(teacher), student, tmp_path / "student", data, console=jobs.QUIET)
+    entries = [json.loads(line) for line in (tmp_path / "student" / "log.jsonl").read_text().splitlines()]
+    losses = [entry for entry in entries if "loss" in entry]
+    assert all(np.isfinite(value) for entry in losses for name, value in entry.items() if name.startswith("loss"))
+    assert losses
+    assert {"rows: 30 without a label"} < set(manifest.notes) and set(manifest.data) == {"train", "unlabelled"}
