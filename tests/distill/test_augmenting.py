@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import jobs
 import numpy as np
@@ -14,7 +15,7 @@ from pocketbert.distill.augmenting import NAME, augment_rows
 from pocketbert.distill.distillation import distill
 from pocketbert.distill.rows import encode_role, read_rows
 from pocketbert.errors import ModelError, PocketBertError
-from pocketbert.recipe import Augment, Data, DistillStage, Losses, Student
+from pocketbert.recipe import Augment, Data, DistillStage, Losses, Student, Training
 
 TOKENIZER = tiny.make_tokenizer("bert")
 
@@ -26,8 +27,7 @@ def read(tmp_path, **fields):
 
 def augment(rows, folder, **options):
     folder.mkdir(exist_ok=True)
-    stage = DistillStage(augment=Augment(**options), precision="fp32", seed=1)
-    return augment_rows(rows, stage, folder, jobs.QUIET)
+    return augment_rows(rows, Augment(**options), Training(precision="fp32", seed=1), folder, jobs.QUIET)
 
 
 def test_copies_follow_their_rows_and_say_so(tmp_path):
@@ -38,7 +38,7 @@ def test_copies_follow_their_rows_and_say_so(tmp_path):
         row = rows.train[number // 3]
         assert example.where == f"{row.where}, copy {number % 3 + 1}" and example.target is None
         assert len(example.text.split()) == len(row.text.split()) - 1
-    assert rows.notes[-1].startswith("augmented: 96 altered copies of 32 training rows, such as: '")
+    assert rows.notes[-1] == "augmented: 96 altered copies of 32 training rows"
     assert made.train == rows.train and len(encode_role(made, "augmented", TOKENIZER)) == 96
 
 
@@ -114,8 +114,11 @@ def test_a_student_learns_from_copies_too(tmp_path):
     made = teach(tmp_path, "student", console, augment=Augment(copies=2, model=model))
     # 32 rows, and two copies of each.
     assert (plain.metrics["steps"], made.metrics["steps"]) == (4, 12)
-    note = next(note for note in made.notes if note.startswith("augmented: 64 altered copies of 32 training rows"))
-    assert note in console.file.getvalue()
+    note = "augmented: 64 altered copies of 32 training rows"
+    assert note in made.notes and note in console.file.getvalue()
+    # The texts themselves are shown, and do not travel with the model.
+    (shown,) = re.findall("^a copy: (.+)$", console.file.getvalue(), re.MULTILINE)
+    assert shown and shown not in made.model_dump_json()
     assert [(parent.role, parent.source) for parent in made.parents][1:] == [("augment", model)]
     assert made.options["augment"]["model"] == model
     assert not (tmp_path / "student" / "work").exists()

@@ -15,15 +15,18 @@ from pocketbert.distill import ranks
 from pocketbert.distill.precision import settle_precision, torch_dtype
 from pocketbert.distill.proposals import Proposals
 from pocketbert.distill.rows import TaskRows
-from pocketbert.recipe import Augment, DistillStage
+from pocketbert.recipe import Augment, Training
 from pocketbert.tasks.base import Example, Task
 
 NAME = "augmented.jsonl"
 CHUNK = 1024
 """Copies that are made together: what a killed run loses at most."""
 
+SHOWN = 200
+"""Characters of the copy that is shown as an example."""
 
-def augment_rows(rows: TaskRows, options: DistillStage, folder: Path, console: Console) -> TaskRows:
+
+def augment_rows(rows: TaskRows, wanted: Augment, options: Training, folder: Path, console: Console) -> TaskRows:
     """The same rows, and beside them altered copies of those to learn from, without a label.
 
     A run that was killed here goes on after its last whole chunk of copies. A copy that is too long is left out where
@@ -31,24 +34,23 @@ def augment_rows(rows: TaskRows, options: DistillStage, folder: Path, console: C
 
     Args:
         rows: of the task; get a note.
-        options: of the stage, with a section ``augment``.
+        wanted: what is altered, and how much of it.
+        options: of the stage: seed and precision.
         folder: where the stage works.
-        console: for progress.
+        console: for progress, and an example.
 
     Raises:
         ModelError: the model that replaces words cannot be used.
     """
-    wanted = options.augment or Augment()
     path = folder / NAME
     precision = settle_precision(options.precision, folder)
     with ranks.main_first():
         if not path.is_file():
             _Copies(rows, wanted, options.seed, precision).write(path, console)
     made = list(_read(path, rows.train))
-    example = made[0].text if isinstance(made[0].text, str) else " ".join(made[0].text)
-    rows.notes.append(
-        f"augmented: {len(made):,} altered copies of {len(rows.train):,} training rows, such as: {example[:200]!r}"
-    )
+    rows.notes.append(f"augmented: {len(made):,} altered copies of {len(rows.train):,} training rows")
+    # For the eyes of who makes the model only: notes travel with it, texts of its training do not.
+    console.print(f"a copy: {' '.join(_words(made[0].text))[:SHOWN]}", highlight=False, markup=False)
     return replace(rows, task=_lenient(rows.task), augmented=made)
 
 

@@ -104,6 +104,9 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
         check_length(model, data.max_length, name)
     _show_carried(lesson.console, built.carried)
+    augment = options.augment and partial(
+        augment_rows, wanted=options.augment, options=options, folder=stage.work, console=lesson.console
+    )
     summary = learn_rows(
         "distill",
         built.model,
@@ -114,7 +117,7 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
         stage,
         lesson.console,
         teacher.model,
-        partial(augment_rows, options=options, folder=stage.work, console=lesson.console) if options.augment else None,
+        augment,
     )
     return _finish(stage, built, parents, prints, rows.notes, summary, options, course, data)
 
