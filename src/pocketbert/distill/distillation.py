@@ -1,6 +1,7 @@
 """Teach a student: on text, through the masked language model, or on the rows of a task."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from pocketbert.distill.methods import choose_course
 from pocketbert.distill.phases import Course, train_phases
 from pocketbert.distill.prediction import masked_lm_loss
 from pocketbert.distill.pretrain import masked_lm_evaluator
-from pocketbert.distill.rows import check_purpose, fingerprints, read_rows, training_inputs, with_unlabelled
+from pocketbert.distill.rows import TaskRows, check_purpose, fingerprints, read_rows, training_inputs, with_unlabelled
 from pocketbert.distill.stage import StageFolder
 from pocketbert.distill.texts import CORPORA, prepare_texts
 from pocketbert.distill.trainer import Job
@@ -104,9 +105,6 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
         check_length(model, data.max_length, name)
     _show_carried(lesson.console, built.carried)
-    augment = options.augment and partial(
-        augment_rows, wanted=options.augment, options=options, folder=stage.work, console=lesson.console
-    )
     summary = learn_rows(
         "distill",
         built.model,
@@ -117,9 +115,16 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
         stage,
         lesson.console,
         teacher.model,
-        augment,
+        _augmentation(options, stage, lesson.console),
     )
     return _finish(stage, built, parents, prints, rows.notes, summary, options, course, data)
+
+
+def _augmentation(options: DistillStage, stage: StageFolder, console: Console) -> Callable[[TaskRows], TaskRows] | None:
+    """What makes altered copies of the training rows, where the options ask for them."""
+    if options.augment is None:
+        return None
+    return partial(augment_rows, wanted=options.augment, options=options, folder=stage.work, console=console)
 
 
 def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
