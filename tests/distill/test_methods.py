@@ -35,6 +35,7 @@ def test_a_method_on_text(tmp_path, method):
     # Where no loss looks at the head there is no quality of a language model to report.
     trained = any(last[name] for name in OF_LOGITS)
     assert ("validation_loss" in made.metrics) is trained
+    assert ("best_score" in made.metrics) is trained
     losses = {name for phase in made.options["phases"] for name in phase["losses"]}
     assert losses == {name for phase in METHODS[method].text for name, w in phase.losses.model_dump().items() if w}
     assert not [name for name in load_file(output / "model.safetensors") if "projection" in name]
@@ -103,6 +104,12 @@ def test_what_the_user_names_replaces_what_the_method_has():
     course = choose_course(named, "rows", TASK_LOSSES)
     assert course.layer_map == [(0, 1)] and course.relation_heads == 8
     assert [phase.temperature for phase in course.phases] == [4.0, 4.0]
+
+
+def test_every_method_ends_with_the_answers_on_rows():
+    """A student of a task whose head was never taught would answer by chance."""
+    for method in METHODS.values():
+        assert Course(method.rows).answers
 
 
 def test_shares_of_a_stage_add_up():

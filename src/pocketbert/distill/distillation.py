@@ -154,7 +154,7 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
         options=options,
         folder=stage.work,
         teacher=teacher.model,
-        evaluate=masked_lm_evaluator(blocks, options.batch_size) if objective.answers else None,
+        evaluate=masked_lm_evaluator(blocks, options.batch_size) if course.answers else None,
         console=lesson.console,
     )
     summary = train_phases(job, course, "masked_lm") | {"corpus_tokens": blocks.tokens}

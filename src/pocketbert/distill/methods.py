@@ -41,6 +41,8 @@ def _before_answers(losses: Losses, share: float = 0.5) -> tuple[Phase, Phase]:
 _TINYBERT = Losses(hidden=1.0, embeddings=1.0, attention_scores=1.0)
 _MINILM = Losses(attention_maps=1.0, value_relations=1.0)
 _MINILMV2 = Losses(relations=1.0)
+_MOBILEBERT = Losses(feature_maps=1.0, attention_maps=1.0)
+_CONTRASTIVE = Losses(contrastive=1.0, cosine=1.0)
 
 METHODS: dict[MethodName, Method] = {
     "distilbert": Method(
@@ -86,15 +88,15 @@ METHODS: dict[MethodName, Method] = {
     "mobilebert": Method(
         source="Sun et al. 2020",
         text=(
-            Phase(Losses(feature_maps=1.0, attention_maps=1.0), share=0.5, name="inside"),
+            Phase(_MOBILEBERT, share=0.5, name="inside"),
             Phase(Losses(soft_targets=0.5, masked_lm=0.5), temperature=1.0, share=0.5, name="answers"),
         ),
-        rows=_before_answers(Losses(feature_maps=1.0, attention_maps=1.0)),
+        rows=_before_answers(_MOBILEBERT),
     ),
     "contrastive": Method(
         source="van den Oord et al. 2018",
-        text=(Phase(Losses(contrastive=1.0, cosine=1.0)),),
-        rows=(Phase(Losses(contrastive=1.0, cosine=1.0)),),
+        text=(Phase(_CONTRASTIVE),),
+        rows=_before_answers(_CONTRASTIVE),
         layer_map="top",
     ),
 }
