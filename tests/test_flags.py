@@ -64,6 +64,13 @@ def test_values_of_every_type():
     assert sections["student"] == Student(init=[0, 2], layers=2, architecture="123")
 
 
+def test_a_layer_map_is_a_word_or_pairs():
+    _, sections = DISTILL("--method", "pkd", "--layer-map", "[[0, 2], [1, 5]]")
+    assert sections["options"] == DistillStage(method="pkd", layer_map=[(0, 2), (1, 5)])
+    _, sections = DISTILL("--method", "pkd", "--layer-map", "last")
+    assert sections["options"].layer_map == "last"
+
+
 def test_a_field_that_the_command_does_not_read_has_no_flag():
     distill = program(Group(DistillStage, "options", without=("without_teacher",)))
     result, _ = distill("--help")
@@ -106,6 +113,15 @@ def test_a_required_flag_is_named_with_what_it_is():
         (("--losses-cosine", "-1"), "losses.cosine: Input should be greater"),
         (("--init", "[0"), r"--init: '\[0' is not a YAML value"),
         (("--masking-rate", "{"), "--masking-rate: '{' is not a YAML value"),
+        (
+            ("--layer-map", "best"),
+            r"layer_map: 'best' is none of uniform, last, top, nor pairs .* \[\[0, 2\], \[1, 5\]\]$",
+        ),
+        (("--layer-map", "[0, 1]"), r"1 wrong field\(s\)\n  layer_map: \[0, 1\] is none of uniform"),
+        (("--layer-map", "[[0, -1]]"), r"layer_map: \[\[0, -1\]\] is none of"),
+        (("--layer-map", "[[0, true]]"), r"layer_map: \[\[0, True\]\] is none of"),
+        (("--layer-map", "[]"), r"layer_map: \[\] is none of"),
+        (("--method", "best"), "method: Input should be 'distilbert', 'tinybert'"),
         (("--task", "translation"), "task: Input should be 'masked_lm'"),
     ],
 )
@@ -120,6 +136,8 @@ def test_help_has_every_field_with_its_default():
     for flag in ("--batch-size", "--losses-soft-targets", "--masking-rate", "--hidden-size", "--label-separator"):
         assert flag in words
     assert "[default: 32]" in words and "half of the teacher's when absent" in words
+    assert "[distilbert, tinybert, minilm, minilmv2, pkd, xtremedistil, mobilebert, contrastive]" in words
+    assert "[uniform, first, last, distilbert, none or a list] [default: uniform]" in words
 
 
 def test_every_field_has_a_flag_of_its_own():

@@ -89,6 +89,8 @@ def _parameter(flag: _Flag) -> inspect.Parameter:
     several = get_origin(_plain(flag.info.annotation)) is list
     default = None if flag.info.is_required() or flag.info.default is None else str(flag.info.default)
     text = flag.info.description or ""
+    if _metavar(flag.info) == "TEXT":
+        text += _words(flag.info.annotation)
     option = typer.Option(
         flag.name,
         help=escape(f"{text} [default: {default}]" if default else text),
@@ -149,3 +151,16 @@ def _metavar(info: FieldInfo) -> str:
         return {int: "N", float: "X", bool: "yes|no"}.get(plain, "TEXT")
     choices = [choice for choice in get_args(plain) if isinstance(choice, str)]
     return "|".join(choices) if choices and len(choices) < 8 else "TEXT"
+
+
+def _words(annotation: Any) -> str:
+    """What a type takes, for the help, where it names words and they do not fit before it."""
+    words = _choices(annotation)
+    several = any(get_origin(part) is list for part in get_args(_plain(annotation)))
+    return f" [{', '.join(words)}{' or a list' if several else ''}]" if words else ""
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The words that a type names, wherever in it they stand."""
+    parts = [[part] if isinstance(part, str) else _choices(part) for part in get_args(annotation)]
+    return [choice for part in parts for choice in part]

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -24,8 +24,7 @@ Metric = Literal[
 ]
 Init = Literal["uniform", "first", "last", "distilbert", "none"]
 MethodName = Literal["distilbert", "tinybert", "minilm", "minilmv2", "pkd", "xtremedistil", "mobilebert", "contrastive"]
-Layer = Annotated[int, Field(ge=0)]
-LayerMap = Literal["uniform", "last", "top"] | list[tuple[Layer, Layer]]
+LayerWord = Literal["uniform", "last", "top"]
 
 
 def parse_duration(value: Any) -> Any:
@@ -58,6 +57,23 @@ def without_repeats(values: list[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
+def check_layer_map(value: Any) -> Any:
+    """Refuse what is neither one of the words nor pairs of layers, in one line instead of one for each part."""
+    pairs = isinstance(value, list) and value and all(map(_is_pair, value))
+    if not pairs and value not in get_args(LayerWord):
+        raise ValueError(
+            f"{value!r} is none of {', '.join(get_args(LayerWord))}, nor pairs of a student's and a teacher's layer, "
+            "counted from 0, such as [[0, 2], [1, 5]]"
+        )
+    return value
+
+
+def _is_pair(value: Any) -> bool:
+    layers = isinstance(value, list | tuple) and len(value) == 2
+    return layers and all(type(layer) is int and layer >= 0 for layer in value)
+
+
+LayerMap = Annotated[LayerWord | list[tuple[int, int]], BeforeValidator(check_layer_map)]
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 Sources = Annotated[list[str], BeforeValidator(as_list)]
 

@@ -88,16 +88,20 @@ class DistillStage(Training):
     text_column: str | None = Field(None, description="the text column of tables; guessed when absent")
     block: int = Field(128, ge=8, description="tokens per sequence of masked-LM distillation")
     masking: Masking = Masking()
-    method: MethodName | None = Field(None, description="a published method, instead of losses")
+    method: MethodName | None = Field(None, description="a published method, instead of losses (docs/losses/)")
     losses: Losses | None = Field(None, description="the stage's own defaults when absent")
-    temperature: float | None = Field(None, gt=0, description="the method's own, else 2 when absent")
+    temperature: float | None = Field(
+        None, gt=0, description="softens teacher and student; the method's own, else 2 when absent"
+    )
     layer_map: LayerMap | None = Field(
-        None, description="layers that are compared: pairs too; the method's own, else uniform when absent"
+        None,
+        description="layers that are compared; pairs are of a student's and a teacher's, counted from 0: "
+        "[[0, 2], [1, 5]]; the method's own, else uniform when absent",
     )
     relation_heads: int | None = Field(
-        None, gt=0, description="of the relations; up to 48, as the widths allow, when absent"
+        None, gt=0, description="heads that relations are cut into; up to 48, as the widths allow, when absent"
     )
-    contrastive_temperature: float = Field(0.05, gt=0)
+    contrastive_temperature: float = Field(0.05, gt=0, description="divides the cosines of the contrastive loss")
     soft_targets: Literal["masked", "all"] = Field(
         "masked",
         description="where masked-LM soft targets are computed: masked positions, or all real tokens",

@@ -16,8 +16,7 @@ class _HeadByHead(Match):
 
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
-        instead = "losses.relations compares models with any heads"
-        self.need_same("number of heads", models.student.heads, models.teacher.heads, instead)
+        self.need_same_heads()
         self.look_at_attention(how.pairs)
 
     def scores(self, seen: Seen, layer: int) -> Tensor:

@@ -107,14 +107,27 @@ class Match(nn.Module, ABC):
         self.student = Inside(attention=frozenset(own for own, _ in pairs))
         self.teacher = Inside(attention=frozenset(theirs for _, theirs in pairs))
 
-    def need_same(self, of: str, own: int, theirs: int, instead: str) -> None:
-        """Refuse two models that differ in what has to be the same.
+    def need_same_width(self, instead: str = "relations") -> None:
+        """Refuse hidden states of two widths.
 
         Args:
-            of: what it is, in plain words.
-            own: the student's.
-            theirs: the teacher's.
-            instead: what the user can do.
+            instead: a loss that compares any.
+
+        Raises:
+            PocketBertError: they differ.
+        """
+        self._need_same("hidden width", self.models.student.width, self.models.teacher.width, instead)
+
+    def need_same_heads(self) -> None:
+        """Refuse two numbers of attention heads.
+
+        Raises:
+            PocketBertError: they differ.
+        """
+        self._need_same("number of heads", self.models.student.heads, self.models.teacher.heads, "relations")
+
+    def _need_same(self, of: str, own: int, theirs: int, instead: str) -> None:
+        """Refuse two models that differ in what has to be the same.
 
         Raises:
             PocketBertError: they differ.
@@ -122,7 +135,7 @@ class Match(nn.Module, ABC):
         if own != theirs:
             raise PocketBertError(
                 f"losses.{self.name} compares models with the same {of}, but the student has {own} and the teacher "
-                f"{theirs}; {instead}"
+                f"{theirs}; losses.{instead} compares any: docs/losses/README.md"
             )
 
 

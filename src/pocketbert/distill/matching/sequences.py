@@ -14,7 +14,7 @@ class Patience(Match):
 
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
-        self.need_same("hidden width", models.student.width, models.teacher.width, "set losses.patience: 0")
+        self.need_same_width()
         # The logits speak for the last layer, unless it is the only one that is mapped.
         self.pairs = [pair for pair in how.pairs if pair[0] != self.last[0]] or how.pairs
         self.look_at_states(self.pairs)
@@ -36,7 +36,7 @@ class Contrastive(Match):
 
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
-        self.need_same("hidden width", models.student.width, models.teacher.width, "set losses.contrastive: 0")
+        self.need_same_width()
         self.look_at_states([self.last])
 
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:

@@ -16,7 +16,7 @@ class Cosine(Match):
 
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
-        self.need_same("hidden width", models.student.width, models.teacher.width, "set losses.cosine: 0")
+        self.need_same_width()
         self.look_at_states([self.last])
 
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
@@ -70,9 +70,7 @@ class FeatureMaps(Match):
 
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
-        self.need_same(
-            "hidden width", models.student.width, models.teacher.width, "losses.hidden projects one to the other"
-        )
+        self.need_same_width(instead="hidden")
         self.look_at_states(how.pairs)
 
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
