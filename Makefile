@@ -26,7 +26,7 @@ $(BIN)/python:
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check $(PIP) \
 		$(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt '$(TORCH)'
-	$(BIN)/python -m pip install --disable-pip-version-check $(PIP) -c constraints.txt -e '.[train,openvino,serve,telemetry,ray,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check $(PIP) -c constraints.txt -e '.[train,tune,openvino,serve,telemetry,ray,dev]'
 	touch $@
 
 demo: install

@@ -239,8 +239,8 @@ def test_trim_prints_its_figures_and_no_dump(tmp_path, cli, teacher):
 
 
 VERBS = (
-    "run", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify", "evaluate", "compare",
-    "bench",
+    "run", "tune", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify", "evaluate",
+    "compare", "bench",
 )  # fmt: skip
 
 

@@ -34,6 +34,8 @@ SECTIONS: dict[str, type[Section]] = {
     "export": recipe.ExportStage,
     "limits": recipe.Limits,
     "gates": recipe.Gates,
+    "tune": recipe.Tune,
+    "searched fields": recipe.SearchedField,
 }
 UNWRITTEN = {recipe.Section, recipe.Stage}
 """Sections without fields of their own, or whose fields are headings."""

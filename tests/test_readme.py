@@ -20,7 +20,7 @@ from pocketbert.serve import server
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 VERBS = (
-    "run", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify",
+    "run", "tune", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify",
     "bench", "evaluate", "compare",
 )  # fmt: skip
 RUNNING = ("predict", "serve")

@@ -44,7 +44,7 @@ class TestEveryRecipe:
 
     def test_is_started_by_the_command_it_names(self, path):
         command = command_of(path)
-        start = command.index("run")
+        start = next(place for place, word in enumerate(command) if word in ("run", "tune"))
         assert command[:start] == ["pocketbert"] or command[:start][-2:] == ["-m", "pocketbert.cli"]
         assert command[start + 1] == f"recipes/{path.name}"
         load_recipe(path, command[start + 2 :])

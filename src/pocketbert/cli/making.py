@@ -36,16 +36,14 @@ from pocketbert.terminal import (
 
 UNREAD = ("unlabelled",)
 """Fields of the data section that no verb but `distill` reads."""
+RecipeFile = Annotated[Path, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="values to change, as key.path=value", metavar="[KEY=VALUE]…")
+]
 
 
 @app.command()
-def run(
-    recipe: Annotated[Path, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(help="values to change, as key.path=value", metavar="[KEY=VALUE]…")
-    ] = None,
-    json: Json = None,
-) -> None:
+def run(recipe: RecipeFile, overrides: Overrides = None, json: Json = None) -> None:
     """Walk a recipe from teacher to proven student.
 
     Example: pocketbert run recipes/task.yaml teacher.model=./my-bert data.train=train.csv
@@ -65,6 +63,22 @@ def run(
             raise
     render_card(report, out, folder)
     write(json, report)
+
+
+@app.command()
+def tune(recipe: RecipeFile, overrides: Overrides = None, json: Json = None) -> None:
+    """Search fields of a recipe for the best validation score; a search that was killed goes on.
+
+    Example: pocketbert tune recipes/tune.yaml teacher.model=./my-bert data.train=train.csv tune.trials=40
+    """
+    from pocketbert import pipeline
+    from pocketbert.pipeline.tuning_table import render_tuning
+
+    loaded = load_recipe(recipe, overrides)
+    folder_to_make(Path(loaded.output or f"runs/{loaded.name}"))
+    found = pipeline.tune(loaded, console=console)
+    render_tuning(found, out)
+    write(json, found)
 
 
 @app.command()

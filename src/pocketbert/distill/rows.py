@@ -27,6 +27,8 @@ Role = Literal["train", "validation", "test", "unlabelled", "augmented"]
 HELD_OUT_SHARE = 0.1
 HELD_OUT_ROWS = 1000
 """Most rows that are held out of the training rows for a role."""
+NO_ROWS: list[str] = []
+"""As ``test``: there are such rows, and they are not to be read. A recipe cannot say so."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,10 @@ def read_rows(data: Data, teacher: Headed | None = None) -> TaskRows:
     train = task.examples(records)
     validation = _examples(data, task, data.validation, "validation")
     test = _examples(data, task, data.test, "test")
-    if data.validation and not data.test:
+    if data.validation and data.test is None:
         test, validation = validation, []
     notes = _reading_notes(task)
-    if not test:
+    if not test and data.test != NO_ROWS:
         train, test = _hold_out(train, "test", notes)
     if not validation:
         train, validation = _hold_out(train, "validation", notes)
@@ -117,6 +119,18 @@ def with_unlabelled(rows: TaskRows) -> TaskRows:
     found = read_unlabelled(task, records)
     notes = [*rows.notes, *_skipped_notes(task, "rows without a label"), f"rows: {len(found):,} without a label"]
     return replace(rows, unlabelled=found, notes=notes)
+
+
+def without_reported(data: Data) -> Data:
+    """The same rows to learn from and to choose by, without opening those that are reported.
+
+    Where all come from ``train``, those that would be reported are held out as ever, and used for nothing.
+    """
+    if data.test:
+        return data.model_copy(update={"test": NO_ROWS})
+    if data.validation:
+        return data.model_copy(update={"validation": None, "test": NO_ROWS})
+    return data
 
 
 def read_test_rows(data: Data, labels: list[str] | None) -> TaskRows:
@@ -154,6 +168,8 @@ def encode_role(rows: TaskRows, role: Role, tokenizer: Any) -> Encoded:
         DataError: a row is too long and ``too_long`` is ``fail``, or every row was left out.
     """
     examples: list[Example] = getattr(rows, role)
+    if not examples:
+        return Encoded([], [], [])
     encoded = rows.task.encode(examples, tokenizer)
     limit = rows.task.data.max_length
     of_rows = f"of {len(examples):,} {'training' if role == 'train' else role} rows"
@@ -197,7 +213,7 @@ def training_inputs(data: Data, prints: Mapping[str, str]) -> str:
     if not data.test:
         # Some other rows are held out for the test then, so that every source counts.
         return hash_text(hash_options(data), *prints.values())
-    learnt = data.model_copy(update={"test": []})
+    learnt = data.model_copy(update={"test": NO_ROWS})
     return hash_text(hash_options(learnt), *(each for role, each in prints.items() if role != "test"))
 
 

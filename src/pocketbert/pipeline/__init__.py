@@ -11,6 +11,7 @@ from pocketbert.export.verification import verify
 from pocketbert.measure.bench import bench
 from pocketbert.measure.evaluation import compare, evaluate
 from pocketbert.pipeline.running import run
+from pocketbert.pipeline.tuning import tune
 from pocketbert.shrink.prune import prune
 from pocketbert.shrink.quantize import quantize
 from pocketbert.shrink.vocabulary import trim
@@ -27,5 +28,6 @@ __all__ = [
     "quantize",
     "run",
     "trim",
+    "tune",
     "verify",
 ]

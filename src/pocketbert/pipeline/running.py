@@ -46,7 +46,7 @@ def run(recipe: Recipe, *, console: Console | None = None) -> Report:
     folder = Path(recipe.output or f"runs/{recipe.name}")
     teacher = recipe.teacher.model if recipe.teacher else None
     walk = Walk(recipe, folder, console or Console(stderr=True), teacher, teacher, recipe.student)
-    _check_sources(recipe)
+    check_sources(recipe)
     for number, stage in enumerate(recipe.stages, start=1):
         walk.console.rule(f"{number}/{len(recipe.stages)} {stage.kind}", align="left")
         take_step(walk, number, stage.options)
@@ -61,8 +61,16 @@ def run(recipe: Recipe, *, console: Console | None = None) -> Report:
     return report
 
 
-def _check_sources(recipe: Recipe) -> None:
-    """Find out before hours of training what a later stage would refuse: files that are not there, rows of no use."""
+def check_sources(recipe: Recipe, first_too: bool = False) -> None:
+    """Find out before hours of training what a later stage would refuse: files that are not there, rows of no use.
+
+    Args:
+        recipe: whose stages.
+        first_too: whether the rows of the first stage are read too; a run finds out at once what is wrong with them.
+
+    Raises:
+        PocketBertError: a stage names no rows, or such as cannot be used.
+    """
     checked: list[Data] = []
     for number, stage in enumerate(recipe.stages):
         options = stage.options
@@ -79,8 +87,7 @@ def _check_sources(recipe: Recipe) -> None:
         if data is None:
             raise PocketBertError(f"stages.{number}.{stage.kind}: name the rows of a task (data)")
         unlabelled = stage.kind == "distill" and bool(data.unlabelled)
-        # The first stage will say of its own rows what is wrong with them.
-        if number and (unlabelled or data not in checked):
+        if (number or first_too) and (unlabelled or data not in checked):
             rows = read_rows(data)
             if unlabelled:
                 with_unlabelled(rows)

@@ -52,6 +52,8 @@ class Walk:
         recipe: that is walked.
         folder: of the run.
         console: for progress.
+        prove: whether students are compared with their teachers, and with themselves taught by the labels alone.
+        marks: what sets a stage's folder apart from the same stage with other options, by the number of the stage.
         base: what ``finetune`` starts from, and who teaches on text.
         teacher: of the task.
         student: the shape of the next student, or what it starts from.
@@ -72,6 +74,8 @@ class Walk:
     base: str | None
     teacher: str | None
     student: Student
+    prove: bool = True
+    marks: dict[int, str] = field(default_factory=dict)
     product: str | None = None
     without_teacher: str | None = None
     last: int = 0
@@ -81,6 +85,16 @@ class Walk:
     manifests: dict[str, Manifest] = field(default_factory=dict)
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     bench: Bench | None = None
+
+    def place(self, number: int, name: str) -> Path:
+        """The folder of what a stage makes.
+
+        Args:
+            number: of the stage, from 1.
+            name: of what it makes.
+        """
+        mark = self.marks.get(number)
+        return self.folder / (f"{number:02d}-{name}" + (f"-{mark}" if mark else ""))
 
 
 def take_step(walk: Walk, number: int, options: StageOptions) -> None:
@@ -92,11 +106,11 @@ def take_step(walk: Walk, number: int, options: StageOptions) -> None:
         options: of the stage.
     """
     if isinstance(options, PretrainStage):
-        output = walk.folder / f"{number:02d}-pretrain"
+        output = walk.place(number, "pretrain")
         walk.manifests[output.name] = pretrain(options, output, console=walk.console, replace=True)
         walk.base = walk.teacher = str(output)
     elif isinstance(options, FinetuneStage):
-        output = walk.folder / f"{number:02d}-finetune"
+        output = walk.place(number, "finetune")
         base = _known(walk.base, number, "finetune")
         walk.manifests[output.name] = finetune(
             options, base, output, walk.recipe.data, console=walk.console, replace=True
@@ -111,7 +125,7 @@ def take_step(walk: Walk, number: int, options: StageOptions) -> None:
 def _make_smaller(walk: Walk, number: int, options: PruneStage | TrimStage | QuantizeStage | ExportStage) -> None:
     """A step from one model directory to the next: what was made last goes in."""
     verb = _SMALLER[type(options)]
-    output = walk.folder / f"{number:02d}-{verb.__name__}"
+    output = walk.place(number, verb.__name__)
     model = _known(walk.product or walk.teacher, number, verb.__name__)
     walk.manifests[output.name] = verb(options, model, output, walk.recipe.data, console=walk.console, replace=True)
     walk.product, walk.last, walk.made_smaller = str(output), number, True
@@ -121,7 +135,7 @@ def _make_smaller(walk: Walk, number: int, options: PruneStage | TrimStage | Qua
 
 
 def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
-    output = walk.folder / f"{number:02d}-distill"
+    output = walk.place(number, "distill")
     teacher = _known(walk.base if options.corpus else walk.teacher, number, "distill")
     walk.manifests[output.name] = distill(
         options, teacher, walk.student, output, walk.recipe.data, console=walk.console, replace=True
@@ -129,6 +143,8 @@ def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
     models: dict[Role, str] = {"teacher": teacher, "student": str(output)}
     if options.corpus:
         walk.student = Student(start=str(output))
+        if not walk.prove:
+            return
         name = f"{walk.recipe.name}: text of stage {number}"
         if "validation_loss" not in walk.manifests[output.name].metrics:
             # Nothing was learnt about words: what it is worth shows in the tasks that follow.
@@ -137,6 +153,8 @@ def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
         return
     walk.product, walk.chain, walk.last, walk.made_smaller = str(output), [str(output)], number, False
     walk.data = options.data or walk.recipe.data
+    if not walk.prove:
+        return
     walk.without_teacher = None
     if options.without_teacher:
         walk.without_teacher = _learn_alone(walk, number, options, teacher, walk.manifests[output.name])
@@ -167,7 +185,7 @@ def _compare(walk: Walk, student: str) -> None:
 
 def _learn_alone(walk: Walk, number: int, options: DistillStage, teacher: str, student: Manifest) -> str:
     """The same student from the same start in the same time, on the labels alone: what the teacher's word is worth."""
-    output = walk.folder / f"{number:02d}-without-teacher"
+    output = walk.place(number, "without-teacher")
     walk.console.rule("the same student without a teacher", align="left")
     alone = options.model_copy(update={"losses": Losses(labels=1.0), "method": None})
     data = options.data or walk.recipe.data

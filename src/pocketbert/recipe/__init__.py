@@ -1,6 +1,6 @@
 """The recipe: one definition of every option, for YAML files, command-line flags, Python and the docs."""
 
-from pocketbert.recipe.loading import Gates, Recipe, load_recipe, parse_section, parse_value
+from pocketbert.recipe.loading import Gates, Recipe, assign, load_recipe, parse_section, parse_value
 from pocketbert.recipe.sections import (
     Data,
     Init,
@@ -32,6 +32,7 @@ from pocketbert.recipe.stages import (
     Target,
     TrimStage,
 )
+from pocketbert.recipe.tuning import SearchedField, Tune
 
 __all__ = [
     "Augment",
@@ -54,6 +55,7 @@ __all__ = [
     "PruneStage",
     "QuantizeStage",
     "Recipe",
+    "SearchedField",
     "Section",
     "Stage",
     "StageOptions",
@@ -63,6 +65,8 @@ __all__ = [
     "Teacher",
     "Training",
     "TrimStage",
+    "Tune",
+    "assign",
     "load_recipe",
     "parse_section",
     "parse_value",

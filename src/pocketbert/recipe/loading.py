@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from pocketbert.errors import PocketBertError
 from pocketbert.recipe.sections import Data, Section, Student, Teacher
 from pocketbert.recipe.stages import Stage
+from pocketbert.recipe.tuning import Tune
 
 _KIND = re.compile(r"[\[(]")
 """In the place of an error: one of the kinds that a field may have, not a field."""
@@ -35,6 +36,7 @@ class Recipe(Section):
     data: Data | None = None
     stages: list[Stage] = Field(min_length=1)
     gates: Gates = Gates()
+    tune: Tune | None = None
     threads: int | None = Field(None, gt=0, description="CPU threads; all that the machine grants when absent")
 
 
@@ -101,13 +103,26 @@ def parse_value(text: str, where: str) -> Any:
 
 def _assign(tree: Any, override: str) -> None:
     path, found, text = override.partition("=")
-    keys = path.strip().split(".")
-    if not found or not all(keys):
+    if not found or not all(path.strip().split(".")):
         raise PocketBertError(f"override {override!r}: write key.path=value, for example data.train=my.csv")
-    value = parse_value(text, f"override {path}")
+    assign(tree, path.strip(), parse_value(text, f"override {path}"), f"override {override!r}")
+
+
+def assign(tree: Any, path: str, value: Any, where: str) -> None:
+    """Put a value into a recipe's tree of plain values.
+
+    Args:
+        tree: changed.
+        path: of the field: ``stages.1.distill.epochs``.
+        value: plain.
+        where: what named the path, for the message.
+
+    Raises:
+        PocketBertError: the path leads to nothing that could hold a value.
+    """
     node: Any = [tree]
     place: int | str = 0  # node[place] is what the next key looks into
-    for key in keys:
+    for key in path.split("."):
         if isinstance(node, dict):
             node.setdefault(place)
         if node[place] is None:  # a stage may be its name alone
@@ -116,5 +131,5 @@ def _assign(tree: Any, override: str) -> None:
         if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
             place = int(key)
         elif not isinstance(node, dict):
-            raise PocketBertError(f"override {override!r}: the recipe has nothing at {key!r}")
+            raise PocketBertError(f"{where}: the recipe has nothing at {key!r}")
     node[place] = value

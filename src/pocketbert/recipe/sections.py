@@ -75,7 +75,7 @@ def _is_pair(value: Any) -> bool:
 
 LayerMap = Annotated[LayerWord | list[tuple[int, int]], BeforeValidator(check_layer_map)]
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
-Sources = Annotated[list[str], BeforeValidator(as_list)]
+Sources = Annotated[list[str], BeforeValidator(as_list), Field(min_length=1)]
 
 
 class Section(BaseModel):

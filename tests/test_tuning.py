@@ -1,0 +1,283 @@
+"""A search over fields of a recipe: what it refuses, what it shares, what it never reads, and how it goes on."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from rich.console import Console
+
+import tiny
+from pocketbert import pipeline
+from pocketbert.errors import Interrupted, PocketBertError
+from pocketbert.pipeline import tuning
+from pocketbert.pipeline.sampling import suggest
+from pocketbert.pipeline.space import marks, read_space
+from pocketbert.pipeline.trials import Trial, Tuning
+from pocketbert.recipe import Recipe, load_recipe, parse_section
+
+QUIET = Console(quiet=True)
+RATE, LAYERS, HEADS = "stages.1.distill.learning_rate", "student.layers", "student.heads"
+SPACE = {RATE: {"low": 1e-4, "high": 1e-2, "log": True}, LAYERS: {"low": 1, "high": 2}}
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A teacher that is finetuned, and a student whose shape and rate are searched."""
+    rows = {role: str(tiny.write_reviews(tmp_path / f"{role}.csv", 60, seed))
+            for seed, role in enumerate(("train", "validation", "test"))}  # fmt: skip
+    short = {"batch_size": 8, "precision": "fp32", "dropout": 0.0}
+    return {
+        "name": "tiny",
+        "output": str(tmp_path / "run"),
+        "teacher": {"model": str(tiny.make_checkpoint(tmp_path / "teacher"))},
+        "student": {"layers": 1},
+        "data": {"task": "classification", **rows, "max_length": 32},
+        "stages": [{"finetune": {"steps": 3, **short}}, {"distill": {"steps": 8, **short}}],
+        "tune": {"trials": 3, "space": SPACE},
+    }
+
+
+def search(tree):
+    return pipeline.tune(Recipe.model_validate(tree), console=QUIET)
+
+
+def told(tuning: Tuning):
+    """What a search found, but for its times."""
+    return [trial.model_dump(exclude={"seconds"}) for trial in tuning.trials], tuning.best
+
+
+def folders(tmp_path):
+    return sorted(path.name for path in (tmp_path / "run" / "search" / "stages").iterdir() if path.is_dir())
+
+
+def test_a_search_finds_the_best_and_makes_shared_stages_once(tree, tmp_path):
+    found = search(tree)
+    assert [trial.number for trial in found.trials] == [1, 2, 3]
+    assert all(trial.state == "finished" and trial.seconds > 0 for trial in found.trials)
+    best = found.trials[found.best - 1]
+    assert best.score == max(trial.score for trial in found.trials)
+    names = folders(tmp_path)
+    assert names[0] == "01-finetune" and len(names) == 4 and all("02-distill-" in name for name in names[1:])
+    # Nothing is proved on the way: no comparison, no baseline.
+    assert not list((tmp_path / "run").rglob("*comparison*"))
+    recipe = load_recipe(tmp_path / "run" / "search" / "best.yaml")
+    assert recipe.tune is None and recipe.data == Recipe.model_validate(tree).data
+    assert recipe.stages[1].options.learning_rate == best.values[RATE]
+    assert recipe.student.layers == best.values[LAYERS]
+    assert Tuning.model_validate_json((tmp_path / "run" / "search" / "tune.json").read_bytes()) == found
+    # Again, and with more trials: nothing is made anew.
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("manifest.json")}
+    tree["tune"]["trials"] = 4
+    assert told(search(tree))[0][:3] == told(found)[0]
+    assert all(path.stat().st_mtime_ns == then for path, then in made.items()) and len(folders(tmp_path)) == 5
+
+
+def test_the_score_is_that_of_the_stage_alone(tree, tmp_path):
+    """Trained by hand with the values of a trial, a student ends with its score and its weights."""
+    tree["tune"]["trials"] = 1
+    (trial,) = search(tree).trials
+    tree["stages"][1]["distill"]["learning_rate"] = trial.values[RATE]
+    tree["student"] = {"layers": trial.values[LAYERS]}
+    recipe = parse_section(Recipe, tree, "tree")
+    stages = tmp_path / "run" / "search" / "stages"
+    made = pipeline.distill(
+        recipe.stages[1].options, str(stages / "01-finetune"), recipe.student, tmp_path / "hand", recipe.data,
+        console=QUIET,
+    )  # fmt: skip
+    assert made.metrics["best_score"] == trial.score
+    (own,) = stages.glob("02-*")
+    assert (own / "model.safetensors").read_bytes() == (tmp_path / "hand" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("reported", ["test", "validation"])
+def test_reported_rows_are_not_even_opened(tree, tmp_path, reported):
+    if reported == "validation":  # reported where no test rows are named
+        del tree["data"]["test"]
+    tree["tune"]["trials"] = 1
+    found = search(tree)
+    assert found.trials[0].score is not None
+    (tmp_path / f"{reported}.csv").unlink()
+    tree["output"] = str(tmp_path / "again")
+    assert told(search(tree)) == told(found)
+
+
+def test_a_trial_that_cannot_be_is_recorded_and_the_search_goes_on(tree, tmp_path, cli):
+    tree["tune"] = {"trials": 4, "seed": 1, "space": {HEADS: {"choices": [3, 4]}}}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(tree))
+    called = cli("tune", recipe, "--json", tmp_path / "found.json")
+    assert called.code == 0, called.err
+    trials = json.loads((tmp_path / "found.json").read_text())["trials"]
+    states = {trial["values"][HEADS]: trial["state"] for trial in trials}
+    assert states == {3: "failed", 4: "finished"} and "Traceback" not in called.err
+    assert "failed: " in called.out and "trial 1 of 4" in called.err and "left" in called.err
+    assert f"pocketbert run {tmp_path / 'run' / 'search' / 'best.yaml'}" in called.out
+    # Equal values, whose stages have been made, take no time.
+    assert len(folders(tmp_path)) == 2
+
+
+def test_a_search_in_which_every_trial_fails_ends_with_two(tree):
+    tree["tune"] = {"trials": 2, "space": {HEADS: {"choices": [3, 5]}}}
+    with pytest.raises(PocketBertError, match=r"every trial failed; the last said: .*heads"):
+        search(tree)
+
+
+def test_no_trial_begins_after_the_budget(tree, monkeypatch):
+    tree["tune"]["budget"] = 1000
+    seconds = iter([0.0, 10.0, 999.0, 1001.0])
+    monkeypatch.setattr(tuning, "_spent", lambda _search: next(seconds))
+    monkeypatch.setattr(tuning, "_left", lambda _search: "")
+    tree["tune"]["trials"] = 9
+    assert len(search(tree).trials) == 3
+
+
+def test_another_search_in_the_same_folder_is_refused(tree):
+    tree["tune"]["trials"] = 1
+    search(tree)
+    tree["tune"]["space"] = {LAYERS: SPACE[LAYERS]}
+    with pytest.raises(PocketBertError, match="holds a search of another space, recipe or data; delete it"):
+        search(tree)
+
+
+def test_killed_twice_a_search_ends_as_if_it_had_not_been(tree, tmp_path, cli):
+    """Through the command line: in the shared stage, and in the second trial."""
+    for stage in tree["stages"]:
+        next(iter(stage.values())).update(steps=40, save_steps=2)
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(yaml.safe_dump(tree | {"output": str(tmp_path / "whole")}))
+    assert cli("tune", whole).code == 0
+    killed = tmp_path / "killed.yaml"
+    killed.write_text(yaml.safe_dump(tree))
+    stages = tmp_path / "run" / "search" / "stages"
+    kill_at(killed, lambda: list(stages.glob("01-finetune/work/checkpoint-*")))
+    second = tmp_path / "run" / "search" / "trials" / "0002.json"
+    kill_at(killed, lambda: second.is_file() and list(stages.glob("02-*/work/checkpoint-*")))
+    called = cli("tune", killed)
+    assert called.code == 0 and "going on from checkpoint-" in called.err, called.err
+    one, other = (
+        Tuning.model_validate_json((tmp_path / name / "search" / "tune.json").read_bytes()) for name in ("whole", "run")
+    )
+    assert told(one) == told(other)
+    weights = {path.parent.name: path.read_bytes() for path in (tmp_path / "whole").rglob("model.safetensors")}
+    assert weights == {path.parent.name: path.read_bytes() for path in (tmp_path / "run").rglob("model.safetensors")}
+
+
+def test_a_search_that_is_asked_to_stop_says_so_and_keeps_its_time(tree, tmp_path, monkeypatch):
+    walk = tuning._walk
+
+    def stop(search, recipe, own, stages):
+        if own:
+            raise Interrupted("stopped by SIGTERM")
+        return walk(search, recipe, own, stages)
+
+    monkeypatch.setattr(tuning, "_walk", stop)
+    with pytest.raises(Interrupted):
+        search(tree)
+    trial = Trial.model_validate_json((tmp_path / "run" / "search" / "trials" / "0001.json").read_bytes())
+    assert trial.state == "running" and trial.score is None
+
+
+def test_without_optuna_there_is_a_hint(tree, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(PocketBertError, match=r"optuna is not installed; pip install 'pocketbert\[tune\]'"):
+        search(tree)
+
+
+def kill_at(recipe, reached):
+    """Search until something is there, and then kill without a warning."""
+    process = subprocess.Popen(
+        tiny.command("tune", recipe), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while not reached():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "message"),
+    [
+        ("stages.1.distill.learning_rat", {"low": 1, "high": 2}, r"stages\.1\.distill\.learning_rat: there is no such"),
+        ("stages.7.distill.epochs", {"low": 1, "high": 2}, r"tune\.space\.stages\.7\.distill\.epochs: .*at '7'"),
+        (RATE, {"low": 0, "high": 1}, r"learning_rate: Input should be greater than 0"),
+        (RATE, {"choices": [1e-4, -1]}, r"learning_rate: Input should be greater than 0"),
+        (LAYERS, {"low": 1.5, "high": 3}, r"student\.layers: Input should be a valid integer"),
+        (LAYERS, {"low": 1, "high": 3, "step": 0.5}, "takes whole numbers, but the step is 0.5"),
+        ("data.on_error", {"low": 0, "high": 1}, "none of the values|Input should be"),
+        ("stages.1.distill.without_teacher", {"low": 0, "high": 1}, "takes no numbers; name its values as choices"),
+        ("gates.kept", {"low": 0.5, "high": 0.9}, r"tune\.space\.gates\.kept: bears not on the score"),
+        ("data.limit", {"low": 20, "high": 50}, r"tune\.space\.data\.limit: scores on other rows cannot be compared"),
+        ("stages.2.trim.changed", {"low": 0.1, "high": 0.2}, r"comes after the last stage that trains \(stages\.1\)"),
+    ],
+)  # fmt: skip
+def test_fields_that_cannot_be_searched_are_refused_by_name(tree, tmp_path, path, values, message):
+    tree["stages"].append({"trim": {}})
+    tree["tune"]["space"] = {path: values}
+    with pytest.raises(PocketBertError, match=message):
+        search(tree)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"low": 2, "high": 1}, r"low \(2\) is above high \(1\)"),
+        ({"low": 1}, "name low and high, or choices"),
+        ({}, "name low and high, or choices"),
+        ({"low": 1, "high": 2, "choices": [1]}, "name low and high, or choices"),
+        ({"low": 0, "high": 2, "log": True}, "log needs numbers above 0, but low is 0"),
+        ({"low": 1, "high": 2, "log": True, "step": 1}, "name one of log and step"),
+        ({"choices": [1, 2], "log": True}, "log and step are of numbers"),
+        ({"choices": []}, "at least 1 item"),
+    ],
+)
+def test_ranges_that_are_none_are_refused_by_name(tree, values, message):
+    tree["tune"]["space"] = {RATE: values}
+    with pytest.raises(PocketBertError, match=rf"tune\.space\.{RATE}.*: .*{message}"):
+        parse_section(Recipe, tree, "recipe.yaml")
+
+
+def test_a_recipe_without_a_search_is_refused(tree):
+    del tree["tune"]
+    with pytest.raises(PocketBertError, match="names no fields to search; add a section tune"):
+        search(tree)
+
+
+def test_text_that_scores_are_made_of_is_not_searched(tree, tmp_path):
+    text = str(tiny.write_text(tmp_path / "text.txt", 60))
+    tree["stages"] = [{"distill": {"corpus": text}}]
+    tree["tune"]["space"] = {"stages.0.distill.block": {"low": 16, "high": 32}}
+    with pytest.raises(PocketBertError, match="scores on other text, or of other tokens, cannot be compared"):
+        search(tree)
+
+
+def test_suggestions_follow_from_seed_and_trials_alone(tree):
+    recipe = Recipe.model_validate(tree)
+    axes = read_space(recipe, recipe.tune.space)
+    trials = []
+    for number in range(1, 30):
+        values = suggest(axes, 5, trials)
+        assert values == suggest(axes, 5, trials)
+        assert 1e-4 <= values[RATE] <= 1e-2 and values[LAYERS] in (1, 2) and type(values[LAYERS]) is int
+        # The higher the rate the better, one layer fails.
+        score = values[RATE] if values[LAYERS] == 2 else None
+        trials.append(Trial(number=number, values=values, state="finished" if score else "failed", score=score))
+    assert suggest(axes, 6, []) != suggest(axes, 5, [])
+    late = trials[15:]
+    assert sum(trial.values[LAYERS] == 2 for trial in late) > len(late) * 0.6
+    assert sum(trial.values[RATE] > 1e-3 for trial in late) > len(late) * 0.6
+
+
+def test_folders_are_shared_by_what_bears_on_them(tree):
+    tree["tune"]["space"] = {"stages.0.finetune.epochs": {"choices": [1, 2]}, LAYERS: SPACE[LAYERS]}
+    tree["stages"][0]["finetune"].pop("steps")
+    recipe = Recipe.model_validate(tree)
+    axes = read_space(recipe, recipe.tune.space)
+    one = marks(axes, {"stages.0.finetune.epochs": 1, LAYERS: 1}, 2)
+    other = marks(axes, {"stages.0.finetune.epochs": 1, LAYERS: 2}, 2)
+    assert one[1] == other[1] and one[2] != other[2]
