@@ -32,10 +32,10 @@ def masked_lm_job(
 ) -> Job:
     """Masked-LM distillation of a tiny BERT into a DistilBERT."""
     folder.mkdir(parents=True, exist_ok=True)
-    source = str(tiny.make_checkpoint(folder / "teacher"))
+    source = _made_once(folder / "teacher", tiny.make_checkpoint)
     teacher = load_model(source, "MaskedLM")
-    text = tiny.write_text(folder / "text.txt", documents)
-    stage = PretrainStage(corpus=[str(text)], block=16, seed=3)
+    text = _made_once(folder / "text.txt", tiny.write_text, documents)
+    stage = PretrainStage(corpus=[text], block=16, seed=3)
     blocks = prepare_texts(stage, teacher.tokenizer, folder / "corpora", QUIET)
     student = build_student(teacher.model, source, shape or Student(), False, 3).model
     course = Course((Phase(losses),), soft_positions=soft_positions)
@@ -58,10 +58,10 @@ def task_job(folder: Path, task: str, losses: Losses, rows: int = 40, **options:
         "classification": (tiny.write_reviews, "SequenceClassification"),
         "token_classification": (tiny.write_tags, "TokenClassification"),
     }[task]
-    train = write(folder / ("train.csv" if task == "classification" else "train.jsonl"), rows)
-    source = str(tiny.make_checkpoint(folder / "teacher", head=head))
+    train = _made_once(folder / ("train.csv" if task == "classification" else "train.jsonl"), write, rows)
+    source = _made_once(folder / "teacher", tiny.make_checkpoint, head=head)
     teacher = load_model(source, head)
-    found = read_rows(Data(task=task, train=[str(train)], max_length=32))
+    found = read_rows(Data(task=task, train=[train], max_length=32))
     encoded = found.task.encode(found.train, teacher.tokenizer)
     student = build_student(teacher.model, source, Student(), False, 3).model
     return Job(
@@ -74,6 +74,13 @@ def task_job(folder: Path, task: str, losses: Losses, rows: int = 40, **options:
         teacher=teacher.model,
         console=QUIET,
     )
+
+
+def _made_once(path: Path, make: Any, *args: Any, **kwargs: Any) -> str:
+    """What the first rank has made is read by the others."""
+    if not path.exists():
+        make(path, *args, **kwargs)
+    return str(path)
 
 
 def run(job: Job) -> tuple[list[dict[str, float]], dict[str, Tensor]]:

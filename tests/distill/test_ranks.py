@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 def launch(*arguments):
     """Two ranks on this machine, without a GPU."""
-    path = os.pathsep.join([str(HERE), str(HERE.parent)])
+    path = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, arguments)],
         capture_output=True,
