@@ -27,6 +27,7 @@ SECTIONS: dict[str, type[Section]] = {
     "augment": recipe.Augment,
     "losses": recipe.Losses,
     "masking": recipe.Masking,
+    "cache": recipe.Cache,
     "prune": recipe.PruneStage,
     "target": recipe.Target,
     "trim": recipe.TrimStage,

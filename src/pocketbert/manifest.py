@@ -117,7 +117,8 @@ def hash_options(options: BaseModel) -> str:
 
     Without those that change nothing about the result, and without the data section of a stage, which counts by itself.
     """
-    return json.dumps(options.model_dump(mode="json", exclude={"save_every", "save_steps", "data"}), sort_keys=True)
+    without: Any = {"save_every": True, "save_steps": True, "data": True, "cache": {"folder"}}
+    return json.dumps(options.model_dump(mode="json", exclude=without), sort_keys=True)
 
 
 def hash_tokenizer(source: str) -> str:

@@ -1,6 +1,7 @@
 """Small training jobs, run in this process."""
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ from rich.console import Console
 from torch import Tensor
 
 import tiny
+from pocketbert.distill.cache.opening import SignalCache
 from pocketbert.distill.datasets import EncodedRows
+from pocketbert.distill.objective import Objective
 from pocketbert.distill.phases import Course, Phase
 from pocketbert.distill.rows import read_rows
 from pocketbert.distill.texts import prepare_texts
 from pocketbert.distill.trainer import Job, PocketTrainer, set_dropout
 from pocketbert.models.loading import load_model
 from pocketbert.models.students import build_student
-from pocketbert.recipe import Data, Losses, PretrainStage, Student, Training
+from pocketbert.recipe import Cache, Data, DistillStage, Losses, PretrainStage, Student, Training
 
 QUIET = Console(quiet=True)
 OPTIONS = {"precision": "fp32", "dropout": 0.0, "learning_rate": 3e-4, "seed": 3}
@@ -81,6 +84,14 @@ def _made_once(path: Path, make: Any, *args: Any, **kwargs: Any) -> str:
     if not path.exists():
         make(path, *args, **kwargs)
     return str(path)
+
+
+def cached(job: Job, folder: Path, objectives: Sequence[Objective] | None = None, **cache: Any) -> Job:
+    """The same job, its teacher asked beforehand."""
+    options = DistillStage(**job.options.model_dump(), signals="cached", cache=Cache(folder=str(folder), **cache))
+    return SignalCache(options, tiny.make_tokenizer("bert"), folder.parent, QUIET).take_over(
+        job, objectives or [job.objective]
+    )
 
 
 def run(job: Job) -> tuple[list[dict[str, float]], dict[str, Tensor]]:

@@ -45,10 +45,11 @@ class EpochOrder:
         return -(-self.samples // self.batch_size) * self.batch_size
 
     def __iter__(self) -> Iterator[Position]:
-        for sample in self._order():
+        for sample in self.arrange():
             yield Position(self.epoch, int(sample))
 
-    def _order(self) -> NDArray[np.int64]:
+    def arrange(self) -> NDArray[np.int64]:
+        """The samples of the epoch in their order."""
         generator = np.random.Generator(np.random.Philox(key=[self.seed, 0x6F72646572], counter=[0, self.epoch, 0, 0]))
         order = np.resize(generator.permutation(self.samples), len(self))
         if self.lengths is None:

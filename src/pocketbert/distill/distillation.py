@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from pocketbert.data.sources import fingerprint
 from pocketbert.distill.augmenting import augment_rows
+from pocketbert.distill.cache.opening import SignalCache
 from pocketbert.distill.learning import TASK_LOSSES, check_losses, fit_default, learn_rows
 from pocketbert.distill.methods import choose_course
 from pocketbert.distill.phases import Course, train_phases
@@ -105,6 +106,7 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
         check_length(model, data.max_length, name)
     _show_carried(lesson.console, built.carried)
+    cache = SignalCache(options, teacher.tokenizer, lesson.output.parent, lesson.console)
     summary = learn_rows(
         "distill",
         built.model,
@@ -116,8 +118,9 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
         lesson.console,
         teacher.model,
         _augmentation(options, stage, lesson.console),
+        cache,
     )
-    return _finish(stage, built, parents, prints, rows.notes, summary, options, course, data)
+    return _finish(stage, built, parents, prints, rows.notes, summary | cache.metrics, options, course, data)
 
 
 def _augmentation(options: DistillStage, stage: StageFolder, console: Console) -> Callable[[TaskRows], TaskRows] | None:
@@ -140,7 +143,7 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
     teacher = load_model(lesson.teacher, "MaskedLM")
     built = _student(teacher, lesson, options, "MaskedLM", {}, False)
     course = _fit(course, options, built, teacher, lesson.console)
-    objective = course.objectives("masked_lm", built.model, teacher.model, options.seed)[0]
+    objectives = course.objectives("masked_lm", built.model, teacher.model, options.seed)
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
         check_length(model, options.block, name)
     _show_carried(lesson.console, built.carried)
@@ -150,14 +153,16 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
         title="distill",
         model=built.model,
         data=blocks.train,
-        objective=objective,
+        objective=objectives[0],
         options=options,
         folder=stage.work,
         teacher=teacher.model,
         evaluate=masked_lm_evaluator(blocks, options.batch_size) if course.answers else None,
         console=lesson.console,
     )
-    summary = train_phases(job, course, "masked_lm") | {"corpus_tokens": blocks.tokens}
+    cache = SignalCache(options, teacher.tokenizer, lesson.output.parent, lesson.console)
+    summary = train_phases(cache.take_over(job, objectives), course, "masked_lm")
+    summary |= {"corpus_tokens": blocks.tokens, **cache.metrics}
     if course.answers:
         summary |= {
             "validation_loss": masked_lm_loss(built.model, blocks.validation, options.batch_size),

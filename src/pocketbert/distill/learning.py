@@ -7,6 +7,7 @@ from typing import Any, Literal
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pocketbert.distill.cache.opening import SignalCache
 from pocketbert.distill.datasets import EncodedRows
 from pocketbert.distill.phases import Course, train_phases
 from pocketbert.distill.prediction import predict
@@ -74,6 +75,7 @@ def learn_rows(
     console: Console,
     teacher: PreTrainedModel | None = None,
     augment: Callable[[TaskRows], TaskRows] | None = None,
+    cache: SignalCache | None = None,
 ) -> dict[str, Any]:
     """Train on the training rows, choosing the checkpoint on the validation rows.
 
@@ -88,6 +90,7 @@ def learn_rows(
         console: for progress and notes.
         teacher: gives signals, or None.
         augment: makes altered copies of the training rows to learn from too, once the others have proved good.
+        cache: has the teacher speak once, before the training.
 
     Returns:
         Steps, seconds, precision, best score, and how many rows were truncated.
@@ -106,7 +109,7 @@ def learn_rows(
     for note in rows.notes:
         console.print(note, highlight=False)
     # Before anything is written, for every phase: the shapes may not be such that its losses can compare them.
-    objective = course.objectives(rows.task.name, model, teacher, options.seed)[0]
+    objectives = course.objectives(rows.task.name, model, teacher, options.seed)
     stage.begin()
     if augment is not None:
         told = len(rows.notes)
@@ -117,13 +120,15 @@ def learn_rows(
         title=title,
         model=model,
         data=EncodedRows(encoded, tokenizer.pad_token_id),
-        objective=objective,
+        objective=objectives[0],
         options=options,
         folder=stage.work,
         teacher=teacher,
         console=console,
         evaluate=evaluate,
     )
+    if cache is not None:
+        job = cache.take_over(job, objectives)
     return train_phases(job, course, rows.task.name) | {"truncated": encoded.truncated}
 
 

@@ -125,7 +125,9 @@ class Objective:
         if self.weights.masked_lm or self.weights.labels:
             name = "masked_lm" if self.task == "masked_lm" else "labels"
             parts[name] = self._label_loss()(logits, labels, counts.labelled)
-        if signals.logits is not None:
+        if isinstance(signals.logits, losses.TopK):
+            parts["soft_targets"] = losses.top_k_soft_target_loss(logits, signals.logits, self.temperature, counts.soft)
+        elif signals.logits is not None:
             teacher_logits, _ = self._rows(signals.logits, batch)
             if self.weights.soft_targets:
                 parts["soft_targets"] = self._soft_loss()(logits, teacher_logits, self.temperature, counts.soft)

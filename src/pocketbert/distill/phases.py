@@ -13,10 +13,11 @@ from transformers import PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from pocketbert.distill import ranks
+from pocketbert.distill.length import EPOCHS
 from pocketbert.distill.matching import Comparison, Models, Shape, pair_layers
 from pocketbert.distill.objective import OF_LOGITS, Objective, SoftPositions
 from pocketbert.distill.stage import BOARD
-from pocketbert.distill.trainer import EPOCHS, Job, train
+from pocketbert.distill.trainer import Job, train
 from pocketbert.files import write_atomically
 from pocketbert.manifest import LOG
 from pocketbert.recipe import LayerMap, Losses, Training

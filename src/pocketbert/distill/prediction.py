@@ -39,7 +39,7 @@ def run_model(
 ) -> list[NDArray[np.float32]]:
     """As :func:`run_engine`, for a torch model, which goes back to training where it came from there."""
     inputs = list(features[0]) if features else []
-    with _evaluating(model):
+    with evaluating(model):
         return run_engine(as_engine(model, inputs, task), features, pad_token_id)
 
 
@@ -77,7 +77,7 @@ def answer_blocks(
     projection, accepted = Projection(model), accepted_inputs(model)
     answers: list[BlockAnswer] = []
     targets: list[NDArray[np.int64]] = []
-    with _evaluating(model):
+    with evaluating(model):
         for start in range(0, len(blocks), batch_size):
             rows = range(start, min(start + batch_size, len(blocks)))
             batch = blocks.collate([blocks[Position(0, row)] for row in rows])
@@ -95,8 +95,8 @@ def answer_blocks(
 
 
 @contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Without dropout inside; a model in training goes back to it."""
+def evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Without dropout inside the block; a model in training goes back to it."""
     training = model.training
     model.eval()
     try:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from pocketbert.distill.losses import TopK
 from pocketbert.models.inside import Inside, Seen
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 
@@ -26,11 +27,12 @@ class Signals:
     """What the teacher said.
 
     Attributes:
-        logits: as in :class:`~pocketbert.models.projection.Outputs`, or None where not needed.
+        logits: as in :class:`~pocketbert.models.projection.Outputs`; the likeliest of them alone where they come from
+            a cache and are of a vocabulary; None where not needed.
         inside: of its layers, as far as needed.
     """
 
-    logits: Tensor | None = None
+    logits: Tensor | TopK | None = None
     inside: Seen = field(default_factory=Seen)
 
 

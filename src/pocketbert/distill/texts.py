@@ -64,7 +64,8 @@ def prepare_texts(options: PretrainStage | DistillStage, tokenizer: Any, corpora
     else:
         check_corpus, last = corpus, blocks
         kept_back = checked = min(HELD_OUT_BLOCKS, max(1, round(blocks * HELD_OUT_SHARE)))
-    masking, seed = options.masking, options.seed
+    masking = options.masking
+    seed = options.seed if masking.seed is None else masking.seed
     train = MaskedBlocks(corpus, tokenizer, masking, block, seed, range(blocks - kept_back))
     check = MaskedBlocks(check_corpus, tokenizer, masking, block, seed, range(last - checked, last))
     return TextData(train, check, corpus.tokens, corpus.documents)

@@ -1,6 +1,5 @@
 """The one trainer: pretraining, masked-LM distillation, fine-tuning and task distillation are data and objective."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,10 +19,12 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from pocketbert.data.order import EpochOrder
-from pocketbert.distill import checkpoints, ranks
+from pocketbert.distill import checkpoints
+from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
 from pocketbert.distill.control import Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.learner import Learner
+from pocketbert.distill.length import count_steps, order_samples
 from pocketbert.distill.objective import Counts, Objective
 from pocketbert.distill.precision import settle_precision, torch_dtype
 from pocketbert.distill.progress import Clock, JsonLog, ProgressLine, learning_rate_factor
@@ -32,8 +33,6 @@ from pocketbert.errors import Interrupted, TrainingError
 from pocketbert.manifest import LOG
 from pocketbert.recipe import Training
 
-EPOCHS = 3.0
-"""Length of a run that names none."""
 PROJECTIONS = "projections.safetensors"
 UNBOUNDED = 10**9
 """Steps of a run that ends by its time budget."""
@@ -59,7 +58,7 @@ class Job:
 
     title: str
     model: PreTrainedModel
-    data: MaskedBlocks | EncodedRows
+    data: MaskedBlocks | EncodedRows | CachedSamples
     objective: Objective
     options: Training
     folder: Path
@@ -124,7 +123,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             compute_loss_func=job.objective,
         )
         self._signals = self._start_teacher()
-        steps = None if job.options.budget else self._steps()
+        steps = None if job.options.budget else count_steps(job.options, len(job.data))
         self.clock = Clock(steps, job.options.budget)
         self._line = ProgressLine(job.title, self.clock, job.console or Console(stderr=True))
         self._add_callbacks()
@@ -307,7 +306,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             adam_beta2=options.beta2,
             adam_epsilon=options.epsilon,
             max_grad_norm=options.clip,
-            max_steps=UNBOUNDED if options.budget else self._steps(),
+            max_steps=UNBOUNDED if options.budget else count_steps(options, len(self.job.data)),
             bf16=self.precision == "bf16",
             fp16=self.precision == "fp16",
             use_cpu=not cuda,
@@ -329,21 +328,15 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         arguments._n_gpu = min(arguments.n_gpu, 1)
         return arguments
 
-    def _steps(self) -> int:
-        options = self.job.options
-        epochs = options.epochs if options.epochs is not None else EPOCHS
-        return options.steps or math.ceil(epochs * -(-len(self.job.data) // self._global_batch()))
-
-    def _global_batch(self) -> int:
-        return self.job.options.batch_size * self.job.options.accumulation * ranks.count()
-
-    def _start_teacher(self) -> OnlineSignals | None:
+    def _start_teacher(self) -> OnlineSignals | CachedSignals | None:
         if self.job.teacher is None or not self.job.objective.needs:
             return None
+        if isinstance(self.job.data, CachedSamples):
+            return CachedSignals(self.job.objective.needs)
         return OnlineSignals(self.job.teacher, self.job.objective.needs, self.args.device, torch_dtype(self.precision))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:  # noqa: ARG002 - the Trainer's signature
-        self.order = EpochOrder(len(self.job.data), self._global_batch(), self.job.options.seed, self.job.data.lengths)
+        self.order = order_samples(self.job.options, len(self.job.data), self.job.data.lengths)
         return self.order
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:  # noqa: ARG002

@@ -2,6 +2,7 @@
 
 from pocketbert.recipe.loading import Gates, Recipe, assign, load_recipe, parse_section, parse_value
 from pocketbert.recipe.sections import (
+    Cache,
     Data,
     Init,
     LayerMap,
@@ -36,6 +37,7 @@ from pocketbert.recipe.tuning import SearchedField, Tune
 
 __all__ = [
     "Augment",
+    "Cache",
     "Data",
     "DistillStage",
     "ExportStage",

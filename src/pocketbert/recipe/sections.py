@@ -145,12 +145,23 @@ class Masking(Section):
     smoothing: float = Field(
         0.0, ge=0, description="pick with probability ∝ max(count, 1)^-smoothing; 0.7 in the DistilBERT code"
     )
+    seed: int | None = Field(None, ge=0, lt=2**32, description="of the masks; the run's when absent")
 
     @model_validator(mode="after")
     def _shares(self) -> "Masking":
         if self.mask + self.random > 1:
             raise ValueError("masking: mask + random must be at most 1")
         return self
+
+
+class Cache(Section):
+    """What is kept of the teacher's word, and where."""
+
+    folder: str | None = Field(
+        None, description="where it is kept; a folder of its own in signals/, beside the output, when absent"
+    )
+    top_k: int = Field(64, gt=0, description="likeliest pieces that are kept of the logits of a vocabulary")
+    epochs: int = Field(1, gt=0, description="epochs with masks of their own, after which the first ones come again")
 
 
 class Training(Section):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pocketbert.recipe.sections import (
+    Cache,
     Data,
     LayerMap,
     Losses,
@@ -106,6 +107,10 @@ class DistillStage(Training):
         "masked",
         description="where masked-LM soft targets are computed: masked positions, or all real tokens",
     )
+    signals: Literal["online", "cached"] = Field(
+        "online", description="the teacher runs at every step, or once, and what it said is read from then on"
+    )
+    cache: Cache = Cache()
     augment: Augment | None = Field(None, description="also learn from altered copies of the training texts")
     without_teacher: bool = Field(
         True, description="also train the same student on the labels alone, as the baseline of the comparison"
@@ -115,6 +120,12 @@ class DistillStage(Training):
     def _method_or_losses(self) -> "DistillStage":
         if self.method and self.losses:
             raise ValueError("distill: name a method or losses, not both; docs/losses/ lists what a method is made of")
+        return self
+
+    @model_validator(mode="after")
+    def _cache_of_signals(self) -> "DistillStage":
+        if self.signals == "online" and self.cache != Cache():
+            raise ValueError("distill: a cache is of no use to a teacher that runs at every step; set signals: cached")
         return self
 
     @model_validator(mode="after")

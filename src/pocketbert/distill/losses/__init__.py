@@ -18,8 +18,10 @@ from pocketbert.distill.losses.targets import (
     soft_target_loss,
     squared_error_loss,
 )
+from pocketbert.distill.losses.top_k import TopK, top_k_soft_target_loss, top_k_targets
 
 __all__ = [
+    "TopK",
     "attention_map_loss",
     "attention_score_loss",
     "attention_scores",
@@ -32,4 +34,6 @@ __all__ = [
     "relation_loss",
     "soft_target_loss",
     "squared_error_loss",
+    "top_k_soft_target_loss",
+    "top_k_targets",
 ]

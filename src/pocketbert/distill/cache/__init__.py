@@ -1,0 +1,1 @@
+"""The cached teacher: it speaks once, and what it said is read from disk from then on."""

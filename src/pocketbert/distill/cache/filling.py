@@ -1,0 +1,174 @@
+"""Asking the teacher about every sample that a run sees, once, and keeping what it says."""
+
+import fcntl
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import Tensor
+
+from pocketbert.bars import make_bar
+from pocketbert.data.order import Position
+from pocketbert.distill.cache.content import LOGITS, Content, pack_states, pack_top_k, state_kind
+from pocketbert.distill.cache.store import Writer
+from pocketbert.distill.checkpoints import StopRequest
+from pocketbert.distill.datasets import Batch, EncodedRows, MaskedBlocks
+from pocketbert.distill.losses import top_k_targets
+from pocketbert.distill.objective import Objective, real_tokens
+from pocketbert.distill.signals import OnlineSignals, Signals
+from pocketbert.engines.batching import batches_by_length
+from pocketbert.errors import Interrupted, PocketBertError
+
+TOKENS_PER_BATCH = 4096
+ROWS_AT_ONCE = 1024
+"""Logits of a vocabulary are softened so many positions at a time: they are wide, and fp32 only there."""
+FLUSH_SECONDS = 5.0
+"""Work that a kill costs at most."""
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What it takes to fill a cache.
+
+    Attributes:
+        samples: what the teacher speaks about.
+        teacher: gives all that the cache keeps.
+        objective: says where logits are wanted.
+        content: what is kept.
+        device: where the teacher computes.
+        console: for progress.
+    """
+
+    samples: MaskedBlocks | EncodedRows
+    teacher: OnlineSignals
+    objective: Objective
+    content: Content
+    device: torch.device
+    console: Console
+
+    def batches(self, numbers: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+        """Samples by the numbers of their entries, in batches of about ``TOKENS_PER_BATCH``."""
+        for part in self._split(numbers):
+            found = [self.samples[Position(*divmod(number, len(self.samples)))] for number in part.tolist()]
+            batch = self.samples.collate(found)
+            yield part, {name: value.to(self.device) for name, value in batch.items()}
+
+    def _split(self, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        if self.samples.lengths is not None:
+            lengths = self.samples.lengths[numbers % len(self.samples)].tolist()
+            yield from (numbers[rows] for rows in batches_by_length(lengths, TOKENS_PER_BATCH))
+        elif isinstance(self.samples, MaskedBlocks):
+            size = max(1, TOKENS_PER_BATCH // self.samples.block)
+            yield from (numbers[start : start + size] for start in range(0, len(numbers), size))
+
+
+def fill(filling: Filling, writer: Writer, numbers: NDArray[np.int64], folder: Path) -> None:
+    """Ask the teacher and append what it says; killed, it goes on after the last flush.
+
+    Args:
+        filling: whom to ask about what.
+        writer: of the store.
+        numbers: of the entries that are not there.
+        folder: of the store.
+
+    Raises:
+        Interrupted: asked to stop; what was said so far is kept.
+        PocketBertError: the disk would not hold it.
+    """
+    start, flushed, done = time.monotonic(), time.monotonic(), 0
+    before = writer.index["seconds"]
+    with StopRequest().listening() as stop, _progress(filling.console, len(numbers)) as advance:
+        for part, batch in filling.batches(numbers):
+            counts, records = _ask(filling, batch)
+            writer.append(part, counts, records)
+            writer.index["tokens"] += int(real_tokens(batch).sum())
+            if not done:
+                _check_room(folder, sum(values.nbytes for values in records.values()), len(part), len(numbers))
+            done += len(part)
+            advance(len(part))
+            last = done == len(numbers)
+            if last or stop or time.monotonic() - flushed >= FLUSH_SECONDS:
+                writer.index["seconds"] = round(before + time.monotonic() - start, 1)
+                writer.flush()
+                flushed = time.monotonic()
+            if stop and not last:
+                raise Interrupted(
+                    f"stopped by {stop.name} with the teacher's word on {done:,} of {len(numbers):,} samples; it is "
+                    "kept, run the same command to go on"
+                )
+
+
+@contextmanager
+def lock(folder: Path, console: Console) -> Iterator[None]:
+    """Let one process at a time fill a cache; the others wait, and then find what it has filled.
+
+    Args:
+        folder: of the cache.
+        console: told where there is another.
+    """
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print(f"{folder}: another run is filling this cache; waiting for it", highlight=False)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _ask(filling: Filling, batch: Batch) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """What the teacher says about a batch: by kind, how many records each sample has, and the records."""
+    content, real = filling.content, real_tokens(batch)
+    positions = filling.objective.positions(batch)
+    said = filling.teacher(batch, positions)
+    counts: dict[str, NDArray[Any]] = {}
+    records: dict[str, NDArray[Any]] = {}
+    if content.classes:
+        where = real if positions is None else positions
+        tokens = where.sum(dim=1).cpu().numpy()
+        counts[LOGITS] = np.ones_like(tokens) if content.positions == "text" else tokens
+        records[LOGITS] = _logits(content, said, real)
+    for layer in content.states:
+        counts[state_kind(layer)] = real.sum(dim=1).cpu().numpy()
+        records[state_kind(layer)] = pack_states(said.inside.states[layer][real])
+    return counts, records
+
+
+def _logits(content: Content, said: Signals, real: Tensor) -> NDArray[Any]:
+    logits = said.logits
+    assert isinstance(logits, Tensor)  # noqa: S101 - a teacher that runs says all of it
+    if content.top_k is None or content.temperature is None:
+        kept = logits if content.positions == "text" else logits[real]
+        whole: NDArray[Any] = kept.float().cpu().numpy()
+        return whole
+    kind = content.kinds[LOGITS]
+    parts = [top_k_targets(part, content.top_k, content.temperature) for part in torch.split(logits, ROWS_AT_ONCE)]
+    return np.concatenate([pack_top_k(part, kind) for part in parts])
+
+
+def _check_room(folder: Path, size: int, entries: int, of: int) -> None:
+    """Refuse to go on where the disk would not hold the rest; what has been appended counts for all."""
+    wanted, free = size * (of - entries) // entries, shutil.disk_usage(folder).free
+    if wanted > free:
+        raise PocketBertError(
+            f"{folder}: the cache takes {wanted / 1e9:,.1f} GB more, but {free / 1e9:,.1f} GB are free there; name "
+            "another folder in cache.folder, give losses of hidden states weight 0, or set signals: online"
+        )
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; nothing elsewhere."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with make_bar(console) as bar:
+        task = bar.add_task("asking the teacher", total=total, detail="")
+        yield lambda samples: bar.advance(task, samples)

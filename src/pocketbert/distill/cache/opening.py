@@ -1,0 +1,149 @@
+"""From a run that asks its teacher at every step to one that reads what the teacher said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pocketbert.distill import ranks
+from pocketbert.distill.cache.content import Content
+from pocketbert.distill.cache.filling import Filling, fill, lock
+from pocketbert.distill.cache.index import Index, begin_index, check_index, has_index, read_index
+from pocketbert.distill.cache.key import Key, make_key
+from pocketbert.distill.cache.measuring import measure_top_k
+from pocketbert.distill.cache.signals import CachedSamples
+from pocketbert.distill.cache.store import Reader, Writer
+from pocketbert.distill.cache.wanted import want_content
+from pocketbert.distill.datasets import EncodedRows, MaskedBlocks
+from pocketbert.distill.length import order_samples, samples_seen
+from pocketbert.distill.objective import Objective
+from pocketbert.distill.precision import settle_precision, torch_dtype
+from pocketbert.distill.signals import Needs, OnlineSignals
+from pocketbert.distill.trainer import Job
+from pocketbert.files import hash_text
+from pocketbert.models.inside import Inside
+from pocketbert.recipe import DistillStage
+
+SIGNALS = "signals"
+"""Folder beside the model directories that keeps what teachers said, for later stages."""
+
+
+@dataclass
+class SignalCache:
+    """Has the teacher of a stage speak once.
+
+    Args:
+        options: of the stage.
+        tokenizer: the teacher's.
+        beside: folder of the model directories.
+        console: for progress.
+
+    Attributes:
+        metrics: what it took and what it leaves out, once it is there.
+    """
+
+    options: DistillStage
+    tokenizer: PreTrainedTokenizerBase
+    beside: Path
+    console: Console
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def take_over(self, job: Job, objectives: Sequence[Objective]) -> Job:
+        """The same run, on samples that bring along what the teacher said; it is asked about those not yet there.
+
+        Args:
+            job: of the stage.
+            objectives: of its phases.
+
+        Raises:
+            PocketBertError: a loss needs what is not kept, or the cache was made from something else.
+            Interrupted: asked to stop while the teacher spoke; what it said is kept.
+        """
+        samples, teacher = job.data, job.teacher
+        needed = any(objective.needs for objective in objectives)
+        if self.options.signals == "online" or teacher is None or isinstance(samples, CachedSamples) or not needed:
+            return job
+        content = want_content(objectives, teacher, self.options.cache.top_k)
+        key = make_key(teacher, self.tokenizer, samples)
+        folder = Path(self.options.cache.folder or self.beside / SIGNALS / _name(key, content))
+        with ranks.main_first():
+            if ranks.is_main():
+                folder.mkdir(parents=True, exist_ok=True)
+                with lock(folder, self.console):
+                    index = self._open(folder, key, content, job.folder)
+                    self._complete(folder, index, job, samples, teacher)
+        index = read_index(folder)
+        self._report(folder, index)
+        reader = Reader(folder, index.content.kinds)
+        return replace(job, data=CachedSamples(samples, reader, content, self._epochs(samples)))
+
+    def _open(self, folder: Path, key: Key, content: Content, work: Path) -> Index:
+        precision = self.options.precision
+        if not has_index(folder):
+            begin_index(folder, key, content, settle_precision(precision, work))
+        index = read_index(folder)
+        check_index(folder, index, key, content, precision)
+        return index
+
+    def _complete(
+        self, folder: Path, index: Index, job: Job, samples: MaskedBlocks | EncodedRows, teacher: PreTrainedModel
+    ) -> None:
+        """Ask about all that the run sees and the cache lacks."""
+        numbers = self._seen(samples)
+        missing = np.setdiff1d(numbers, Reader(folder, index.content.kinds).numbers)
+        measured = index.content.top_k is None or bool(index.left_out)
+        if measured and not len(missing):
+            return
+        filling = _filling(index, job, samples, teacher, self.console)
+        writer = Writer(folder, index.content.kinds)
+        fill(filling, writer, missing, folder)
+        if not measured:
+            cached = CachedSamples(samples, Reader(folder, index.content.kinds), index.content, self._epochs(samples))
+            writer.index["left_out"] = measure_top_k(filling, cached, job.model, numbers)
+            writer.flush()
+        # It has said all, and makes room for the student.
+        teacher.to(device=torch.device("cpu"))
+
+    def _seen(self, samples: MaskedBlocks | EncodedRows) -> NDArray[np.int64]:
+        order = order_samples(self.options, len(samples), samples.lengths)
+        return samples_seen(self.options, order, self._epochs(samples))
+
+    def _epochs(self, samples: MaskedBlocks | EncodedRows) -> int:
+        """Those that differ from one another: rows are the same in each."""
+        return self.options.cache.epochs if isinstance(samples, MaskedBlocks) else 1
+
+    def _report(self, folder: Path, index: Index) -> None:
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        self.metrics = {
+            "cache_bytes": size,
+            "cache_bytes_per_token": round(size / index.tokens, 2),
+            "cache_seconds": index.seconds,
+        }
+        told = f"{index.entries:,} samples in {size / 1e6:,.1f} MB, {size / index.tokens:,.1f} bytes a token"
+        if index.left_out:
+            lost = 1 - index.left_out["top_k"] / index.left_out["full"]
+            self.metrics |= {"cache_untold": index.left_out["rest"], "cache_loss_left_out": lost}
+            told += (
+                f"; the top {index.content.top_k} leave {index.left_out['rest']:.1%} of the probability to the rest, "
+                f"and {lost:.2%} of the soft-target loss out"
+            )
+        self.console.print(f"cached signals: {folder}: {told}", highlight=False, soft_wrap=True)
+
+
+def _name(key: Key, content: Content) -> str:
+    return hash_text(*key.values(), content.model_dump_json())[:16]
+
+
+def _filling(
+    index: Index, job: Job, samples: MaskedBlocks | EncodedRows, teacher: PreTrainedModel, console: Console
+) -> Filling:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    needs = Needs(bool(index.content.classes), Inside(states=frozenset(index.content.states)))
+    asked = OnlineSignals(teacher, needs, device, torch_dtype(index.precision))
+    return Filling(samples, asked, job.objective, index.content, device, console)

@@ -1,0 +1,54 @@
+"""Killed while it is filled, a cache goes on after its last flush and ends the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dying
+import jobs
+import numpy as np
+
+from pocketbert.distill.cache import filling
+from pocketbert.distill.cache.index import read_index
+from pocketbert.distill.cache.store import Reader
+
+HERE = Path(__file__).parent
+
+
+def kill(folder, batches):
+    path = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parents[1])])
+    done = subprocess.run(
+        [sys.executable, HERE / "dying.py", folder, str(batches)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([path, os.environ.get("PYTHONPATH", "")])},
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def contents(folder):
+    """Everything that is kept, by the number of its entry."""
+    kinds = read_index(folder).content.kinds
+    reader = Reader(folder, kinds)
+    order = np.argsort(reader.numbers)
+    return reader.numbers[order].tolist(), {
+        kind: [reader.read(entry, kind).tobytes() for entry in order] for kind in kinds
+    }
+
+
+def test_a_killed_filling_goes_on(tmp_path, monkeypatch):
+    kill(tmp_path, 3)
+    before = json.loads((tmp_path / "cache" / "index.json").read_text())["entries"]
+    assert before == 6
+    # Two records of hidden states a token lie there that do not count.
+    kill(tmp_path, 2)
+    assert json.loads((tmp_path / "cache" / "index.json").read_text())["entries"] == before + 4
+
+    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 32)
+    jobs.run(jobs.cached(dying.job(tmp_path / "run"), tmp_path / "cache", top_k=6))
+    jobs.cached(dying.job(tmp_path / "whole"), tmp_path / "uninterrupted", top_k=6)
+    assert contents(tmp_path / "cache") == contents(tmp_path / "uninterrupted")

@@ -1,0 +1,190 @@
+"""Trained from a cache, a student is the one that its teacher stood beside; and the cache holds just what is needed."""
+
+import json
+import shutil
+
+import jobs
+import numpy as np
+import pytest
+
+from pocketbert.data.order import Position
+from pocketbert.distill.cache import filling, opening
+from pocketbert.distill.trainer import train
+from pocketbert.errors import Interrupted, PocketBertError
+from pocketbert.recipe import Losses
+
+MASKED_LM = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
+ALL = 1000
+"""More pieces than there are."""
+
+
+def text_job(folder, losses=MASKED_LM, **options):
+    return jobs.masked_lm_job(folder, losses, **{"batch_size": 8, "steps": 12, **options})
+
+
+def index_of(folder):
+    return json.loads((folder / "index.json").read_text())
+
+
+@pytest.mark.parametrize("soft_positions", ["masked", "all"])
+def test_with_every_piece_kept_the_losses_are_those_of_the_teacher_beside(tmp_path, soft_positions):
+    """Within the rounding of 8 bits and of fp16; over two epochs, so that masks come again."""
+    online = jobs.run(text_job(tmp_path / "1", soft_positions=soft_positions, documents=12))
+    job = jobs.cached(
+        text_job(tmp_path / "2", soft_positions=soft_positions, documents=12), tmp_path / "c", top_k=ALL, epochs=9
+    )
+    cached = jobs.run(job)
+    for one, other in zip(online[0], cached[0], strict=True):
+        for name in ("loss_soft_targets", "loss_masked_lm", "loss_cosine"):
+            assert other[name] == pytest.approx(one[name], rel=2e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("task", ["classification", "token_classification"])
+def test_the_logits_of_a_task_are_kept_as_they_are(tmp_path, task):
+    losses = Losses(soft_targets=1.0, labels=0.5, logit_mse=0.1)
+    online = jobs.run(jobs.task_job(tmp_path / "1", task, losses, batch_size=8, steps=12))
+    job = jobs.cached(jobs.task_job(tmp_path / "2", task, losses, batch_size=8, steps=12), tmp_path / "c")
+    found = jobs.differences(online, jobs.run(job))
+    # The teacher was asked in other batches.
+    assert found[0] < 1e-6 and found[1] < 1e-5
+    assert index_of(tmp_path / "c")["entries"] == len(job.data)  # once a row, in whatever number of epochs
+
+
+def test_states_of_rows_of_unequal_length_come_back_in_their_places(tmp_path):
+    losses = Losses(soft_targets=1.0, hidden=0.1, embeddings=0.1, patience=0.1, cosine=0.1)
+    online = jobs.run(jobs.task_job(tmp_path / "1", "classification", losses, batch_size=8, steps=8))
+    job = jobs.cached(jobs.task_job(tmp_path / "2", "classification", losses, batch_size=8, steps=8), tmp_path / "c")
+    losses, _ = jobs.differences(online, jobs.run(job))
+    assert losses < 2e-3
+
+
+def test_what_the_top_leaves_out_is_measured(tmp_path):
+    jobs.cached(text_job(tmp_path / "1"), tmp_path / "few", top_k=4)
+    jobs.cached(text_job(tmp_path / "1"), tmp_path / "more", top_k=40)
+    few, more = (index_of(tmp_path / name)["left_out"] for name in ("few", "more"))
+    assert few["full"] == pytest.approx(more["full"], rel=1e-6)
+    assert few["top_k"] < more["top_k"] < more["full"]
+    assert 0 < more["rest"] < few["rest"] < 1
+
+
+def test_accumulation_changes_nothing(tmp_path):
+    runs = [
+        jobs.run(
+            jobs.cached(
+                text_job(tmp_path / str(size), batch_size=size, accumulation=8 // size, steps=6, learning_rate=1e-4),
+                tmp_path / "c",
+                top_k=8,
+            )
+        )
+        for size in (8, 2)
+    ]
+    losses, weights = jobs.differences(*runs)
+    assert losses < 1e-5 and weights < 1e-6
+
+
+def test_a_stopped_run_ends_in_the_same_weights(tmp_path):
+    options = {"documents": 12, "steps": 20, "dropout": 0.2}
+    whole = jobs.cached(text_job(tmp_path / "1", **options), tmp_path / "c", top_k=8)
+    train(whole)
+    stopped = jobs.cached(text_job(tmp_path / "2", **options), tmp_path / "c", top_k=8)
+    jobs.stop_at(stopped, 9)
+    with pytest.raises(Interrupted):
+        train(stopped)
+    again = jobs.cached(text_job(tmp_path / "2", **options), tmp_path / "c", top_k=8)
+    train(again)
+    assert jobs.largest_difference(whole.model.state_dict(), again.model.state_dict()) == 0
+
+
+def test_masks_come_again_after_the_epochs_that_are_kept(tmp_path):
+    data = jobs.cached(text_job(tmp_path / "1", steps=40, documents=12), tmp_path / "c", top_k=4, epochs=2).data
+    masked = [data[Position(epoch, 1)]["input_ids"] for epoch in range(4)]
+    assert np.array_equal(masked[0], masked[2]) and np.array_equal(masked[1], masked[3])
+    assert not np.array_equal(masked[0], masked[1])
+
+
+def test_only_samples_that_the_run_sees_are_asked_about_and_a_longer_one_adds_to_them(tmp_path):
+    def entries(steps):
+        jobs.cached(text_job(tmp_path / "1", batch_size=4, steps=steps), tmp_path / "c", top_k=4)
+        return index_of(tmp_path / "c")["entries"]
+
+    blocks = len(text_job(tmp_path / "1").data)
+    assert entries(2) == entries(1) == 3 * 4  # and a batch that the loader reads ahead
+    assert entries(5) == 6 * 4
+    assert entries(1000) == blocks
+
+
+def test_a_full_cache_asks_nobody(tmp_path, monkeypatch):
+    jobs.cached(text_job(tmp_path / "1"), tmp_path / "c", top_k=4)
+    monkeypatch.setattr(opening, "OnlineSignals", None)
+    jobs.run(jobs.cached(text_job(tmp_path / "2"), tmp_path / "c", top_k=4))
+
+
+def test_losses_that_need_less_share_a_cache(tmp_path):
+    jobs.cached(text_job(tmp_path / "1"), tmp_path / "c", top_k=4)
+    jobs.run(jobs.cached(text_job(tmp_path / "2", Losses(cosine=1.0), steps=30), tmp_path / "c"))
+    jobs.run(jobs.cached(text_job(tmp_path / "3", Losses(soft_targets=1.0)), tmp_path / "c", top_k=4))
+
+
+def test_other_contents_are_refused(tmp_path):
+    jobs.cached(text_job(tmp_path / "1", Losses(soft_targets=1.0)), tmp_path / "c", top_k=4)
+    with pytest.raises(PocketBertError, match=r"keeps top 4 of masked positions .* but the run needs top 5"):
+        jobs.cached(text_job(tmp_path / "2", Losses(soft_targets=1.0)), tmp_path / "c", top_k=5)
+    with pytest.raises(
+        PocketBertError, match=r"needs .*the outputs of layers \[1\]; delete it, or name another folder"
+    ):
+        jobs.cached(text_job(tmp_path / "2"), tmp_path / "c", top_k=4)
+
+
+def test_another_precision_is_refused(tmp_path):
+    jobs.cached(text_job(tmp_path / "1"), tmp_path / "c", top_k=4)
+    with pytest.raises(PocketBertError, match=r"another precision \(fp32, not bf16\)"):
+        jobs.cached(text_job(tmp_path / "2", precision="bf16"), tmp_path / "c", top_k=4)
+
+
+def test_a_broken_index_is_refused(tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "index.json").write_text("{")
+    with pytest.raises(PocketBertError, match="not the index of a cache; delete the folder"):
+        jobs.cached(text_job(tmp_path / "1"), tmp_path / "c")
+
+
+def test_attention_is_refused_by_the_name_of_its_loss(tmp_path):
+    with pytest.raises(PocketBertError, match=r"losses.relations compares attention, .*set signals: online"):
+        jobs.cached(text_job(tmp_path / "1", Losses(relations=1.0)), tmp_path / "c")
+
+
+def test_the_logits_of_a_whole_vocabulary_are_refused(tmp_path):
+    with pytest.raises(PocketBertError, match=r"losses.logit_mse compares the logits of the whole vocabulary"):
+        jobs.cached(text_job(tmp_path / "1", Losses(logit_mse=1.0)), tmp_path / "c")
+
+
+def test_phases_of_several_temperatures_are_refused(tmp_path):
+    job = text_job(tmp_path / "1", Losses(soft_targets=1.0))
+    other = text_job(tmp_path / "2", Losses(soft_targets=1.0)).objective
+    other.temperature = 1.0
+    with pytest.raises(PocketBertError, match=r"several temperatures \(1, 2\)"):
+        jobs.cached(job, tmp_path / "c", [job.objective, other])
+
+
+def test_a_disk_that_would_not_hold_it_is_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 16)
+    with pytest.raises(PocketBertError, match=r"the cache takes 0\.0 GB more, but 0.0 GB are free there"):
+        jobs.cached(text_job(tmp_path / "1"), tmp_path / "c")
+
+
+def test_the_teacher_is_asked_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 16)
+    job = text_job(tmp_path / "1")
+    jobs.stop_at(job, 3)
+    with pytest.raises(Interrupted, match="stopped by SIGTERM with the teacher's word on 3 of"):
+        jobs.cached(job, tmp_path / "c", top_k=4)
+    assert index_of(tmp_path / "c")["entries"] == 3
+
+
+def test_the_weights_of_a_student_do_not_depend_on_who_asked(tmp_path):
+    """Asking draws no random number that the training would have drawn."""
+    jobs.cached(text_job(tmp_path / "1", dropout=0.2), tmp_path / "c", top_k=4)
+    first = jobs.run(jobs.cached(text_job(tmp_path / "2", dropout=0.2), tmp_path / "d", top_k=4))
+    second = jobs.run(jobs.cached(text_job(tmp_path / "3", dropout=0.2), tmp_path / "c", top_k=4))
+    assert jobs.largest_difference(first[1], second[1]) == 0
