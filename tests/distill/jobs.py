@@ -100,6 +100,7 @@ def run(job: Job) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
     trainer = PocketTrainer(job)
     trainer.args.logging_steps = 1
     trainer.train()
+    trainer.finish()
     entries = [entry for entry in trainer.state.log_history if "loss" in entry]
     return entries, {name: value.clone() for name, value in job.model.state_dict().items()}
 

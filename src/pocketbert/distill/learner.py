@@ -1,13 +1,19 @@
 """What the trainer trains: the student, and what only its training needs."""
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from pocketbert.distill.objective import Counts, Objective
 from pocketbert.distill.signals import Signals
 from pocketbert.models.inside import Inside
 from pocketbert.models.projection import Outputs, Projection, accepted_inputs, model_inputs
+
+PROJECTIONS = "projections.safetensors"
 
 
 class Learner(nn.Module):
@@ -28,6 +34,19 @@ class Learner(nn.Module):
         self._objective = objective
         self._projection = Projection(student, objective.matching.student if objective.matching else Inside())
         self._accepted = accepted_inputs(student)
+
+    def save(self, folder: Path) -> None:
+        """Write the student as a model directory, and the projections beside it."""
+        self.student.save_pretrained(folder)
+        if self.matching:
+            save_file(self.matching.state_dict(), folder / PROJECTIONS)
+
+    def load(self, folder: Path) -> None:
+        """Take up what :meth:`save` wrote."""
+        # Tied weights are saved once.
+        self.student.load_state_dict(load_file(folder / SAFE_WEIGHTS_NAME), strict=False)
+        if self.matching:
+            self.matching.load_state_dict(load_file(folder / PROJECTIONS))
 
     def forward(self, batch: dict[str, Tensor], signals: Signals, counts: Counts) -> dict[str, Tensor]:
         """The losses of a micro-batch.

@@ -1,5 +1,6 @@
 """The one trainer: pretraining, masked-LM distillation, fine-tuning and task distillation are data and objective."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,17 +10,15 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from rich.console import Console
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.utils import SAFE_WEIGHTS_NAME
 
 from pocketbert.data.order import EpochOrder
-from pocketbert.distill import checkpoints
+from pocketbert.distill import checkpoints, sharding
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
 from pocketbert.distill.control import Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
@@ -33,7 +32,6 @@ from pocketbert.errors import Interrupted, TrainingError
 from pocketbert.manifest import LOG
 from pocketbert.recipe import Training
 
-PROJECTIONS = "projections.safetensors"
 UNBOUNDED = 10**9
 """Steps of a run that ends by its time budget."""
 Evaluator = Callable[[PreTrainedModel], dict[str, float]]
@@ -78,6 +76,7 @@ def train(job: Job) -> dict[str, Any]:
         Steps, seconds, precision, and the best validation score where there was one.
 
     Raises:
+        PocketBertError: the checkpoint to go on from was saved with FSDP, and this run is without, or the other way.
         Interrupted: SIGTERM or SIGINT came; the state is saved.
         TrainingError: a loss was not finite.
     """
@@ -85,6 +84,7 @@ def train(job: Job) -> dict[str, Any]:
     trainer = PocketTrainer(job)
     checkpoint = checkpoints.newest_checkpoint(job.folder)
     if checkpoint:
+        sharding.check_checkpoint(checkpoint, trainer.is_fsdp_enabled)
         trainer.announce(f"{job.title}: going on from {checkpoint.name}")
     if not (checkpoint and trainer.take_up_finished(checkpoint)):
         with trainer.stop.listening():
@@ -114,14 +114,19 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self._rows: list[int] = []
         self._unlogged = 0
         self.evaluation_seconds = 0.0
+        self._learner = Learner(job.model, job.objective)
         super().__init__(
-            model=Learner(job.model, job.objective),
+            model=self._learner,
             args=self._arguments(),
             data_collator=job.data.collate,
             train_dataset=job.data,
             # Our losses divide by the counts of the whole step; this tells the Trainer not to divide again.
             compute_loss_func=job.objective,
         )
+        if self.is_fsdp_enabled:
+            sharding.settle_plugin(self.accelerator, job.model)
+            self.model = self.model_wrapped = copy.deepcopy(self._learner)
+            self._learner.to(self.args.device)
         self._signals = self._start_teacher()
         steps = None if job.options.budget else count_steps(job.options, len(job.data))
         self.clock = Clock(steps, job.options.budget)
@@ -144,6 +149,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
 
     def finish(self) -> dict[str, Any]:
         """Put the best weights back and sum up the run."""
+        self._gather()
         if self.state.best_global_step:
             best = checkpoints.best_model(self.job.folder, self.state.best_global_step)
             self.job.model.load_state_dict(type(self.job.model).from_pretrained(best, dtype="float32").state_dict())
@@ -208,7 +214,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             # The scaler of the loss looks itself: it skips such a step and scales down.
             return torch.zeros((), device=self.args.device)
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        return nn.utils.get_total_norm(gradients).to(self.args.device)
+        return sharding.full(nn.utils.get_total_norm(gradients)).to(self.args.device)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add the mean of each loss since the last log."""
@@ -226,6 +232,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         if self.job.evaluate is None:
             return {}
         start = time.monotonic()
+        self._gather()
         metrics = {f"eval_{name}": value for name, value in self._validate().items()}
         metrics["eval_progress"] = self.clock.progress
         self.evaluation_seconds += time.monotonic() - start
@@ -259,21 +266,21 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             checkpoints.publish_best(self.job.folder, self.state.global_step)
         self.accelerator.wait_for_everyone()
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        """The student as a model directory, and the projections beside it."""
-        folder = Path(output_dir or self.args.output_dir)
-        self.job.model.save_pretrained(folder, state_dict=_part(state_dict, "student."))
-        if self.job.objective.matching:
-            weights = _part(state_dict, "matching.") or self.job.objective.matching.state_dict()
-            save_file(weights, folder / PROJECTIONS)
+    def _gather(self) -> None:
+        """Bring the learner up to date where what is trained is a sharded copy of it."""
+        if self.model is not self._learner:
+            sharding.gather(self._learner, self.model)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """The learner as it stands now, by the main process."""
+        self._gather()
+        if self.args.should_save:
+            self._learner.save(Path(output_dir or self.args.output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:  # noqa: ARG002
-        """What :meth:`_save` wrote."""
-        folder = Path(resume_from_checkpoint)
-        # Tied weights are saved once.
-        self.job.model.load_state_dict(load_file(folder / SAFE_WEIGHTS_NAME), strict=False)
-        if self.job.objective.matching:
-            self.job.objective.matching.load_state_dict(load_file(folder / PROJECTIONS))
+        self._learner.load(Path(resume_from_checkpoint))
+        if self.model is not self._learner:
+            sharding.scatter(self._learner, self.model)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging or super()._get_output_dir(trial))
@@ -355,13 +362,6 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             self.add_callback(self._line)
             self.add_callback(JsonLog(self.job.folder / LOG, self.clock))
             self.add_callback(TensorBoardCallback(SummaryWriter(str(self.job.folder / "tensorboard"))))
-
-
-def _part(weights: dict[str, Tensor] | None, prefix: str) -> dict[str, Tensor] | None:
-    """The weights of one part of the learner, under the names that the part itself gives them."""
-    if weights is None:
-        return None
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
 def set_dropout(model: PreTrainedModel, rate: float | None) -> None:

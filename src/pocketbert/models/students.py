@@ -235,6 +235,13 @@ def _needs_pooler(name: str, teacher: PreTrainedModel) -> bool:
     return "pooler" in name or (name.startswith("classifier.") and "SequenceClassification" in type(teacher).__name__)
 
 
+def layer_type(model: PreTrainedModel) -> type[nn.Module] | None:
+    """The class of a model's layers; None where they are not kept in a list (ALBERT)."""
+    prefix = _layer_prefix(model)
+    layers: Any = model.get_submodule(prefix) if prefix else []
+    return type(layers[0]) if len(layers) else None
+
+
 def _layer_prefix(model: PreTrainedModel) -> str:
     """Name of the list of layers, ``bert.encoder.layer`` for instance; empty where layers are shared."""
     name: str
