@@ -87,6 +87,15 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path)
     assert not (tmp_path / "student").exists()
 
 
+def test_a_student_may_be_deeper_than_its_teacher_where_no_layers_are_compared():
+    """Copies of a few layers grow into a deep model, as recipes/teacher.yaml does."""
+    tokenizer = tiny.make_tokenizer("bert")
+    deep, shallow = (tiny.make_model("bert", "MaskedLM", tokenizer, layers=layers) for layers in (4, 1))
+    assert Course.of(Losses(masked_lm=1.0)).objectives("masked_lm", deep, shallow, 0)
+    with pytest.raises(PocketBertError, match="a student of 4 layers has more than its teacher, 1; name the pairs"):
+        Course.of(Losses(hidden=1.0)).objectives("masked_lm", deep, shallow, 0)
+
+
 def test_a_method_without_a_way_for_text_says_so():
     with pytest.raises(PocketBertError, match=r"the method pkd \(Sun et al\. 2019\) learns from the rows of a task"):
         choose_course(DistillStage(method="pkd", corpus=["text.txt"]), "text", TASK_LOSSES)

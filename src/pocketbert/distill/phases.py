@@ -99,7 +99,9 @@ class Course:
         if teacher is None:
             return [Objective(task, phase.losses, phase.temperature, self.soft_positions) for phase in self.phases]
         models = Models(Shape.of(student.config), Shape.of(teacher.config))
-        pairs = pair_layers(self.layer_map, models.student.layers, models.teacher.layers)
+        # A student that is deeper than its teacher has no pairs, and needs none where nothing compares layers.
+        inside = any(set(_weighed(phase.losses)) - set(OF_LOGITS) for phase in self.phases)
+        pairs = pair_layers(self.layer_map, models.student.layers, models.teacher.layers) if inside else []
         how = Comparison(pairs, self.relation_heads, self.contrastive_temperature)
         return [
             Objective(task, phase.losses, phase.temperature, self.soft_positions, models, how) for phase in self.phases

@@ -1,0 +1,231 @@
+r"""The teacher beside the student against a teacher that spoke once: losses, time, bytes.
+
+    python benchmarks/cached.py --teacher runs/teacher/02-distill --out runs/cached
+
+One student is taught three times on the same text, from the same start, in the same order: with the teacher beside it;
+from a cache that is filled first; and from the same cache again, as a second student would be. Then both students are
+held against their teacher on text that none has seen, by the soft targets of all pieces and by those of the top k.
+Without ``--teacher`` one is made from the text. It can be stopped and run again; times are those of whole runs.
+
+The headline is the time of the run with the teacher beside over that of the second run from the cache.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common import PUBLIC_DATA, call, console, make_parser, print_table, write_result
+from pocketbert import pipeline
+from pocketbert.data.order import Position
+from pocketbert.distill import losses
+from pocketbert.distill.texts import CORPORA, prepare_texts
+from pocketbert.manifest import LOG, Manifest
+from pocketbert.models.loading import load_model
+from pocketbert.recipe import Cache, DistillStage, Losses, PretrainStage, Student
+
+LAYERS = 12
+GROWN_FROM = 3
+"""Layers that learn first; a deep narrow BERT stands still for long (recipes/teacher.yaml)."""
+TOPS = (8, 16, 32, 64, 128, 256)
+TEMPERATURE = 2.0
+CHECKED_BLOCKS = 128
+"""Of 128 tokens: about 2,400 hidden tokens."""
+
+
+def main() -> None:
+    """Teach three times and print three tables."""
+    flags = _flags()
+    teacher = flags.teacher or str(_make_teacher(flags))
+    made = {
+        "online": _teach(teacher, flags, "online"),
+        "first": _teach(teacher, flags, "first"),
+        "second": _teach(teacher, flags, "second"),
+    }
+    tops = _compare_tops(teacher, flags)
+    speedup = made["online"]["seconds"] / made["second"]["seconds"]
+    print_table("one student, taught three times", *_times_table(made))
+    print_table("soft targets on unseen text, T = 2", *_tops_table(tops))
+    curves = _compare_curves(flags)
+    console.print(
+        f"soft targets while training, cached against online: {curves['mean']:+.2%} in the mean, "
+        f"{curves['first']:+.2%} in the first tenth, {curves['last']:+.2%} in the last; stated by the cache: "
+        f"{-made['second']['left_out']:+.2%}",
+        highlight=False,
+    )
+    rows = [{"run": name, **values} for name, values in made.items()]
+    unit = "time with the teacher beside / time of a second run from the cache"
+    write_result(flags.json, "cached", speedup, unit, [*rows, {"curves": curves}, *tops])
+
+
+def _flags() -> argparse.Namespace:
+    parser = make_parser(__doc__ or "")
+    parser.add_argument("--out", type=Path, default=Path("runs/cached"), help="folder of the runs")
+    parser.add_argument("--teacher", help="a model directory with a masked-LM head; made from the text when absent")
+    parser.add_argument("--text", nargs="+", default=[str(PUBLIC_DATA / "text" / "wikinews_en.00.txt.zst")])
+    parser.add_argument("--layers", type=int, default=4, help="of the student")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--teacher-steps", type=int, default=3000, help="of a teacher that is made")
+    parser.add_argument("--top-k", type=int, default=Cache().top_k)
+    parser.add_argument("--width", type=int, default=256, help="of a teacher that is made")
+    parser.add_argument("--seed", type=int, default=0)
+    flags = parser.parse_args()
+    if flags.short:
+        flags.out, flags.text, flags.teacher = flags.out / "short", ["embedded:text"], None
+        flags.steps, flags.teacher_steps, flags.width = 20, 20, 64
+    return flags
+
+
+def _make_teacher(flags: argparse.Namespace) -> Path:
+    shallow, deep = flags.out / "teacher-shallow", flags.out / "teacher"
+    shared: dict[str, Any] = {"corpus": flags.text, "batch_size": 16, "dropout": 0.0, "steps": flags.teacher_steps}
+    pretrain = PretrainStage(
+        **shared,
+        vocabulary=12000,
+        layers=GROWN_FROM,
+        hidden_size=flags.width,
+        heads=4,
+        positions=128,
+        learning_rate=1e-3,
+    )
+    pipeline.pretrain(pretrain, shallow, console=console)
+    order = [layer % GROWN_FROM for layer in range(LAYERS)]
+    grow = DistillStage(**shared, losses=Losses(masked_lm=1.0), learning_rate=5e-4, seed=1)
+    pipeline.distill(grow, str(shallow), Student(architecture="bert", layers=LAYERS, init=order), deep, console=console)
+    return deep
+
+
+def _options(flags: argparse.Namespace, run: str) -> DistillStage:
+    cached = {"signals": "cached", "cache": Cache(folder=str(flags.out / "said"), top_k=flags.top_k)}
+    return DistillStage(
+        corpus=flags.text,
+        losses=Losses(soft_targets=5.0, masked_lm=2.0),
+        steps=flags.steps,
+        batch_size=16,
+        dropout=0.0,
+        learning_rate=5e-4,
+        evaluate_every=flags.steps,
+        seed=flags.seed,
+        **({} if run == "online" else cached),
+    )
+
+
+def _teach(teacher: str, flags: argparse.Namespace, run: str) -> dict[str, Any]:
+    console.rule(run, align="left")
+    start = time.perf_counter()
+    student = Student(architecture="bert", layers=flags.layers)
+    made = pipeline.distill(_options(flags, run), teacher, student, flags.out / run, console=console)
+    # A run that was made before is left as it is: its own time stands beside it.
+    path = flags.out / f"{run}-seconds.json"
+    if not path.exists():
+        path.write_text(json.dumps(time.perf_counter() - start), encoding="utf-8")
+    return _describe(made, json.loads(path.read_text(encoding="utf-8")))
+
+
+def _describe(made: Manifest, seconds: float) -> dict[str, Any]:
+    return {
+        "seconds": seconds,
+        "training_seconds": made.metrics["seconds"],
+        "precision": made.metrics["precision"],
+        "filling_seconds": made.metrics.get("cache_seconds"),
+        "validation_loss": made.metrics["validation_loss"],
+        "teacher_validation_loss": made.metrics["teacher_validation_loss"],
+        "bytes": made.metrics.get("cache_bytes"),
+        "bytes_per_token": made.metrics.get("cache_bytes_per_token"),
+        "untold": made.metrics.get("cache_untold"),
+        "left_out": made.metrics.get("cache_loss_left_out"),
+    }
+
+
+def _compare_curves(flags: argparse.Namespace) -> dict[str, float]:
+    """How far the logged soft targets of the cached run are from those of the other, as a share of these."""
+    online, cached = (_curve(flags.out / run / LOG) for run in ("online", "first"))
+    shares = [own / other - 1 for own, other in zip(cached, online, strict=True)]
+    tenth = max(1, len(shares) // 10)
+    parts = {"mean": shares, "first": shares[:tenth], "last": shares[-tenth:]}
+    return {name: sum(part) / len(part) for name, part in parts.items()} | {"largest": max(map(abs, shares))}
+
+
+def _curve(path: Path) -> list[float]:
+    entries = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [entry["loss_soft_targets"] for entry in entries if "loss_soft_targets" in entry]
+
+
+@torch.no_grad()
+def _compare_tops(teacher: str, flags: argparse.Namespace) -> list[dict[str, Any]]:
+    """The soft-target loss of both students on held-out text, by all pieces and by the top k."""
+    loaded = load_model(teacher, "MaskedLM")
+    blocks = prepare_texts(_options(flags, "online"), loaded.tokenizer, flags.out / CORPORA, console).validation
+    students = {run: load_model(str(flags.out / run), "MaskedLM").model for run in ("online", "first")}
+    sums: dict[tuple[str, int], float] = {}
+    untold = dict.fromkeys(TOPS, 0.0)
+    rows = 0
+    for sample in range(min(CHECKED_BLOCKS, len(blocks))):
+        batch = blocks.collate([blocks[Position(0, sample)]])
+        hidden = batch["labels"] >= 0
+        said = loaded.model(batch["input_ids"]).logits[hidden]
+        kept = {k: losses.top_k_targets(said, min(k, said.shape[-1]), TEMPERATURE) for k in TOPS}
+        rows += len(said)
+        for k, top in kept.items():
+            untold[k] += top.rest.exp().sum().item()
+        for run, student in students.items():
+            own = student(batch["input_ids"]).logits[hidden]
+            for k, loss in _losses(own, said, kept).items():
+                sums[run, k] = sums.get((run, k), 0.0) + loss
+    full = {run: sums[run, 0] / rows for run in students}
+    return [
+        {
+            "top_k": k,
+            "untold": untold[k] / rows,
+            **{f"{run}_full": full[run] for run in students},
+            **{f"{run}_top_k": sums[run, k] / rows for run in students},
+        }
+        for k in TOPS
+    ]
+
+
+def _losses(own: Tensor, said: Tensor, kept: dict[int, losses.TopK]) -> dict[int, float]:
+    """Summed over tokens, by k; of all pieces under 0."""
+    full = losses.soft_target_loss(own, said, TEMPERATURE, 1).item()
+    return {0: full} | {k: losses.top_k_soft_target_loss(own, top, TEMPERATURE, 1).item() for k, top in kept.items()}
+
+
+def _times_table(made: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    header = ["run", "whole, s", "training, s", "filling, s", "bytes a token", "validation loss", "faster"]
+    online = made["online"]["seconds"]
+    return header, [
+        [
+            name,
+            f"{row['seconds']:.0f}",
+            f"{row['training_seconds']:.0f}",
+            f"{row['filling_seconds']:.0f}" if name == "first" else "–",
+            f"{row['bytes_per_token']:.1f}" if row["bytes_per_token"] else "–",
+            f"{row['validation_loss']:.4f}",
+            f"{online / row['seconds']:.2f}",
+        ]
+        for name, row in made.items()
+    ]
+
+
+def _tops_table(tops: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    header = ["top k", "untold", "online: full", "online: left out", "cached: full", "cached: left out"]
+    return header, [
+        [
+            str(row["top_k"]),
+            f"{row['untold']:.2%}",
+            *(
+                text
+                for run in ("online", "first")
+                for text in (f"{row[f'{run}_full']:.4f}", f"{1 - row[f'{run}_top_k'] / row[f'{run}_full']:.2%}")
+            ),
+        ]
+        for row in tops
+    ]
+
+
+if __name__ == "__main__":
+    call(main)
