@@ -69,23 +69,25 @@ def _flags() -> argparse.Namespace:
     parser.add_argument("--text", nargs="+", default=[str(PUBLIC_DATA / "text" / "wikinews_en.00.txt.zst")])
     parser.add_argument("--layers", type=int, default=4, help="of the student")
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--teacher-steps", type=int, default=3000, help="of a teacher that is made")
+    parser.add_argument("--teacher-steps", type=int, default=3000, help="of a teacher that is made, and a quarter more")
+    parser.add_argument("--vocabulary", type=int, default=12000, help="of a teacher that is made")
     parser.add_argument("--top-k", type=int, default=Cache().top_k)
     parser.add_argument("--width", type=int, default=256, help="of a teacher that is made")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
     if flags.short:
         flags.out, flags.text, flags.teacher = flags.out / "short", ["embedded:text"], None
-        flags.steps, flags.teacher_steps, flags.width = 20, 20, 64
+        flags.steps, flags.teacher_steps, flags.width, flags.vocabulary = 10, 20, 64, 1000
     return flags
 
 
 def _make_teacher(flags: argparse.Namespace) -> Path:
     shallow, deep = flags.out / "teacher-shallow", flags.out / "teacher"
-    shared: dict[str, Any] = {"corpus": flags.text, "batch_size": 16, "dropout": 0.0, "steps": flags.teacher_steps}
+    shared: dict[str, Any] = {"corpus": flags.text, "batch_size": 16, "dropout": 0.0}
     pretrain = PretrainStage(
         **shared,
-        vocabulary=12000,
+        steps=flags.teacher_steps,
+        vocabulary=flags.vocabulary,
         layers=GROWN_FROM,
         hidden_size=flags.width,
         heads=4,
@@ -94,7 +96,8 @@ def _make_teacher(flags: argparse.Namespace) -> Path:
     )
     pipeline.pretrain(pretrain, shallow, console=console)
     order = [layer % GROWN_FROM for layer in range(LAYERS)]
-    grow = DistillStage(**shared, losses=Losses(masked_lm=1.0), learning_rate=5e-4, seed=1)
+    steps = flags.teacher_steps // 4
+    grow = DistillStage(**shared, steps=steps, losses=Losses(masked_lm=1.0), learning_rate=5e-4, seed=1)
     pipeline.distill(grow, str(shallow), Student(architecture="bert", layers=LAYERS, init=order), deep, console=console)
     return deep
 
