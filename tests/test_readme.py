@@ -18,7 +18,7 @@ from pocketbert.export import verification
 from pocketbert.serve import server
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 VERBS = (
     "run", "tune", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify",
     "bench", "evaluate", "compare",

@@ -1,10 +1,12 @@
 """Published methods from end to end, and a stage of several phases that is stopped and goes on."""
 
+import io
 import json
 from dataclasses import replace
 
 import jobs
 import pytest
+from rich.console import Console
 from safetensors.torch import load_file
 
 import tiny
@@ -20,10 +22,10 @@ from pocketbert.recipe import Data, DistillStage, Losses, Student, Training
 SHORT = {"steps": 10, "batch_size": 4, "precision": "fp32"}
 
 
-def teach(folder, options, head="MaskedLM", data=None, **student):
+def teach(folder, options, head="MaskedLM", data=None, console=jobs.QUIET, **student):
     teacher = tiny.make_checkpoint(folder / "teacher", head=head, layers=4)
     output = folder / "student"
-    return distill(options, str(teacher), Student(**student), output, data, console=jobs.QUIET), output
+    return distill(options, str(teacher), Student(**student), output, data, console=console), output
 
 
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.text])
@@ -77,6 +79,14 @@ def test_a_narrow_student_learns_by_relations_and_projections(tmp_path):
     losses = Losses(relations=1.0, hidden=1.0, soft_targets=1.0)
     made, _ = teach(tmp_path, DistillStage(losses=losses, corpus=[str(text)], block=16, **SHORT), **shape)
     assert made.metrics["steps"] == 10 and made.options["layer_map"] == "uniform"
+
+
+@pytest.mark.parametrize(("losses", "said"), [(Losses(hidden=1.0), True), (Losses(hidden=1.0, labels=1.0), False)])
+def test_a_head_that_no_loss_looks_at_is_told_of(tmp_path, losses, said):
+    data = Data(task="classification", train=[str(tiny.write_reviews(tmp_path / "train.csv", 60))], max_length=32)
+    console = Console(width=300, file=io.StringIO())
+    teach(tmp_path, DistillStage(losses=losses, **SHORT), "SequenceClassification", data, console)
+    assert ("the head stays as it started" in console.file.getvalue()) is said
 
 
 def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path):

@@ -19,7 +19,11 @@ from pocketbert.recipe import Losses, Training
 from pocketbert.tasks.base import join
 
 TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5, cosine=1.0)
-"""The best of those that ``benchmarks/objectives.py`` compared: docs/results.md, *Losses for tasks*."""
+"""The best of six that were compared: docs/results.md, *Losses for tasks*."""
+
+UNTAUGHT = (
+    "no loss of weight looks at the answers: the head stays as it started (soft_targets or labels would teach it)"
+)
 
 
 def check_losses(course: Course, kind: Literal["task", "masked_lm"], stage: str) -> None:
@@ -106,7 +110,7 @@ def learn_rows(
     evaluate = evaluator(rows, tokenizer)
     # Nothing here reads them, but a row that cannot be used is better found now than after the training.
     encode_role(rows, "test", tokenizer)
-    for note in rows.notes:
+    for note in [*rows.notes, *([] if course.answers else [UNTAUGHT])]:
         console.print(note, highlight=False)
     # Before anything is written, for every phase: the shapes may not be such that its losses can compare them.
     objectives = course.objectives(rows.task.name, model, teacher, options.seed)
