@@ -25,7 +25,7 @@ VERBS = (
 )  # fmt: skip
 RUNNING = ("predict", "serve")
 """Verbs that the command line takes from rooms of their own, for pipeline needs torch."""
-FOLDERS = ("benchmarks", "docs", "recipes", "src", "tests")
+FOLDERS = ("benchmarks", "deploy", "docs", "recipes", "src", "tests")
 
 
 class AcceptedError(Exception):
@@ -48,7 +48,8 @@ def of_program(program: str) -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for command in commands(page):
-            start = re.match(rf"(?:\S*bin/)?{program}\s+(.*)|torchrun .* -m {program}\.cli\s+(.*)", command)
+            launched = rf"(?:\w+=\S+ )*(?:torchrun|accelerate launch) .* -m {program}\.cli\s+(.*)"
+            start = re.match(rf"(?:\S*bin/)?{program}\s+(.*)|{launched}", command)
             if start:
                 found.append((page.name, start[1] or start[2]))
     return found

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -97,6 +98,12 @@ def test_a_signal_asks_to_stop_and_handlers_come_back(number):
         signal.raise_signal(number)
         assert stop and stop.name == number.name
     assert signal.getsignal(number) is before
+
+
+def test_a_thread_beside_the_main_one_trains_without_listening():
+    """As a worker of Ray does."""
+    with ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(lambda: bool(StopRequest().listening().__enter__())).result()
 
 
 def test_a_second_signal_stops_at_once():

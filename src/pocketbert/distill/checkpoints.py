@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,14 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
-        """Catch the signals inside the block; give them back after it."""
+        """Catch the signals inside the block; give them back after it.
+
+        Python lets the main thread alone catch signals: a run in another one (a worker of Ray) goes on from its last
+        checkpoint instead of saving one more.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
         before = {number: signal.signal(number, self._catch) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield self
