@@ -3,7 +3,7 @@ r"""Which method teaches a task best: every published one, the default, soft tar
     python benchmarks/methods.py --base runs/teacher/02-distill --out runs/results \
         --pair-base runs/pairs/01-finetune --pair-student runs/pairs/02-distill
 
-Each teaches the same student, from the same start, for the same number of steps, by one teacher a task: that of
+Each teaches the same student, from the same start, for as many passes over the rows, by one teacher a task: that of
 ``benchmarks/results.py``, taken from there or made here. ``--narrow`` gives the student half the width, and so random
 weights to start from. The checkpoint is chosen on validation rows; reported are the published dev or test rows, which
 nothing is chosen by. It can be stopped and run again.
