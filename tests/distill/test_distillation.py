@@ -207,7 +207,7 @@ def test_a_start_with_another_position_limit_is_refused(tmp_path, teacher, data)
 def test_cosine_between_other_widths_is_refused_where_it_was_asked_for(tmp_path, general, teacher, data):
     source, options = general
     asked = options.model_copy(update={"losses": MASKED_LM_LOSSES})
-    with pytest.raises(PocketBertError, match=r"the student has 16 and the teacher 32; losses\.relations"):
+    with pytest.raises(PocketBertError, match=r"the student has 16 and the teacher 32; losses\.relations compares any"):
         teach(asked, source, tmp_path / "student", hidden_size=16)
     losses = Losses(soft_targets=1, cosine=1)
     with pytest.raises(PocketBertError, match="the student has 16 and the teacher 32"):

@@ -132,8 +132,8 @@ def test_signals_are_what_the_teacher_says_in_evaluation(family, needs):
     signals = OnlineSignals(teacher.train(), needs, torch.device("cpu"), torch.float32)(batch, positions)
     assert (signals.logits is not None) is needs.logits and set(signals.inside.states) == needs.inside.states
     if needs.logits:
-        assert torch.allclose(signals.logits, full.logits[positions], atol=1e-5)
-        assert not signals.logits.requires_grad
+        assert torch.allclose(signals.logits.decode(), full.logits[positions], atol=1e-5)
+        assert not signals.logits.features.requires_grad
     for layer, states in signals.inside.states.items():
         assert torch.allclose(states, full.hidden_states[layer + 1], atol=1e-5)
     assert not any(parameter.requires_grad for parameter in teacher.parameters())

@@ -27,7 +27,7 @@ def test_states_and_attention_are_those_of_the_model(family):
     model.set_attn_implementation("eager")
     full = model(**inputs, output_hidden_states=True, output_attentions=True)
     wanted = Inside(states=frozenset(range(EMBEDDINGS, LAYERS)), attention=frozenset(range(LAYERS)))
-    inside = Projection(model, wanted)(model, inputs).inside
+    inside = Projection(model, wanted)(inputs).inside
     for layer in wanted.states:
         assert torch.equal(inside.states[layer], full.hidden_states[layer + 1])
     heads, real = model.config.num_attention_heads, inputs["attention_mask"].bool()
@@ -46,7 +46,7 @@ def test_states_and_attention_are_those_of_the_model(family):
 @FAMILIES
 def test_a_look_ends_where_all_is_seen(family):
     model, inputs = make(family)
-    full = Projection(model, Inside(frozenset({0, 2}), frozenset({1})))(model, inputs).inside
+    full = Projection(model, Inside(frozenset({0, 2}), frozenset({1})))(inputs).inside
     ran = []
     head = [module for name, module in model.named_modules() if name and not name.startswith(model.base_model_prefix)]
     for module in head:

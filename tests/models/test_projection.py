@@ -25,9 +25,9 @@ def test_logits_of_chosen_positions_are_those_of_the_full_head(family):
     inputs = model_inputs(inputs, accepted_inputs(model))
     full = model(**inputs, output_hidden_states=True)
     last = model.config.num_hidden_layers - 1
-    outputs = Projection(model, Inside(states=frozenset({last})))(model, inputs, positions)
-    assert outputs.logits.shape == (3, len(tokenizer))
-    assert torch.allclose(outputs.logits, full.logits[positions], atol=1e-5)
+    outputs = Projection(model, Inside(states=frozenset({last}))).choose(inputs, positions)
+    assert outputs.logits.decode().shape == (3, len(tokenizer))
+    assert torch.allclose(outputs.logits.decode(), full.logits[positions], atol=1e-5)
     assert torch.allclose(outputs.inside.states[last], full.hidden_states[-1], atol=1e-6)
 
 
@@ -38,9 +38,9 @@ def test_one_and_no_position(family):
     positions = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
     inputs = model_inputs(inputs, accepted_inputs(model))
     projection = Projection(model)
-    assert projection(model, inputs, positions).logits.shape == (0, len(tokenizer))
+    assert projection.choose(inputs, positions).logits.decode().shape == (0, len(tokenizer))
     positions[1, 1] = True
-    assert projection(model, inputs, positions).logits.shape == (1, len(tokenizer))
+    assert projection.choose(inputs, positions).logits.decode().shape == (1, len(tokenizer))
 
 
 @FAMILIES
@@ -50,15 +50,15 @@ def test_without_positions_the_model_answers_as_ever_before_and_after(family):
     inputs = model_inputs(inputs, accepted_inputs(model))
     before = model(**inputs).logits
     projection = Projection(model)
-    projection(model, inputs, inputs["attention_mask"].bool())
-    assert torch.equal(projection(model, inputs).logits, before)
+    projection.choose(inputs, inputs["attention_mask"].bool())
+    assert torch.equal(projection(inputs).logits, before)
     assert torch.equal(model(**inputs).logits, before)
 
 
 def test_the_hook_is_gone_after_an_error():
     model = tiny.make_model("bert", "MaskedLM", tiny.make_tokenizer("bert"))
     with pytest.raises(IndexError):
-        Projection(model)(model, {"input_ids": torch.tensor([[10_000]])})
+        Projection(model)({"input_ids": torch.tensor([[10_000]])})
     assert not model.base_model._forward_hooks
 
 
@@ -66,7 +66,7 @@ def test_question_answering_stacks_start_and_end():
     tokenizer, inputs = batch("bert")
     model = tiny.make_model("bert", "QuestionAnswering", tokenizer)
     full = model(**inputs)
-    logits = Projection(model)(model, inputs).logits
+    logits = Projection(model)(inputs).logits
     assert torch.equal(logits[..., 0], full.start_logits) and torch.equal(logits[..., 1], full.end_logits)
 
 

@@ -9,9 +9,9 @@ from transformers import PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from pocketbert.distill.objective import Counts, Objective
-from pocketbert.distill.signals import Signals
+from pocketbert.distill.signals import Signals, ask
 from pocketbert.models.inside import Inside
-from pocketbert.models.projection import Outputs, Projection, accepted_inputs, model_inputs
+from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 
 PROJECTIONS = "projections.safetensors"
 
@@ -59,12 +59,9 @@ class Learner(nn.Module):
         Returns:
             Each loss by name, unweighted, and the weighted sum of them as ``total``.
         """
-        inputs = model_inputs(batch, self._accepted)
-        if self._objective.answers:
-            outputs = self._projection(self.student, inputs, self._objective.positions(batch))
-        else:
-            outputs = Outputs(torch.empty(0), self._projection.look(inputs))
+        objective, inputs = self._objective, model_inputs(batch, self._accepted)
+        own = ask(self._projection, inputs, objective.positions(batch), objective.answers)
         # The forward pass may be in a shorter type; the losses are not.
         with torch.autocast(batch["input_ids"].device.type, enabled=False):
-            parts = self._objective(outputs, signals, batch, counts)
-            return {**parts, "total": self._objective.total(parts)}
+            total, parts = objective(own, signals, batch, counts)
+        return {**parts, "total": total}

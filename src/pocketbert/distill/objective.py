@@ -7,6 +7,7 @@ is the same for all tasks anyway.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from pocketbert.data.records import IGNORED
 from pocketbert.distill import losses
+from pocketbert.distill.chunks import sum_losses
+from pocketbert.distill.losses import TopK
 from pocketbert.distill.matching import Comparison, Matching, Models, Step
 from pocketbert.distill.signals import Needs, Signals
 from pocketbert.models.inside import Inside
-from pocketbert.models.projection import Outputs
+from pocketbert.models.undecoded import Undecoded
 from pocketbert.recipe import Losses
 
 SoftPositions = Literal["masked", "all"]
@@ -103,44 +106,77 @@ class Objective:
         return torch.stack([known.reshape(len(labels), -1).all(dim=1).sum(), sequences, tokens, sequences])
 
     def __call__(
-        self, outputs: Outputs, signals: Signals, batch: dict[str, Tensor], counts: Counts
-    ) -> dict[str, Tensor]:
-        """Each loss by name, unweighted; :meth:`total` sums them up."""
-        parts = self._of_logits(outputs.logits, signals, batch, counts) if self.answers else {}
+        self, student: Signals, teacher: Signals, batch: dict[str, Tensor], counts: Counts
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The losses of a micro-batch, as shares of the averages over the whole step.
+
+        Args:
+            student: what the student says.
+            teacher: what the teacher says.
+            batch: with the labels.
+            counts: of the whole step.
+
+        Returns:
+            The weighted sum, and each loss by name, unweighted.
+        """
+        terms: list[Tensor] = []
+        parts: dict[str, Tensor] = {}
+        if isinstance(student.logits, Undecoded):
+            labels = batch["labels"][self.positions(batch)]
+            total, parts = sum_losses(student.logits, partial(self._of_positions, labels, teacher, counts))
+            terms.append(total)
+        elif isinstance(student.logits, Tensor):
+            parts = self._of_rows(student.logits, teacher, batch, counts)
+            terms.append(self._weigh(parts))
         if self.matching:
             step = Step(real_tokens(batch), counts.tokens, counts.sequences)
-            parts |= self.matching(outputs.inside, signals.inside, step)
-        return parts
+            matched = self.matching(student.inside, teacher.inside, step)
+            terms.append(self._weigh(matched))
+            parts |= matched
+        return torch.stack(terms).sum(), parts
 
-    def total(self, parts: dict[str, Tensor]) -> Tensor:
-        """The weighted sum of the losses."""
-        terms = [getattr(self.weights, name) * value for name, value in parts.items()]
-        return torch.stack(terms).sum()
+    def _weigh(self, parts: dict[str, Tensor]) -> Tensor:
+        return torch.stack([getattr(self.weights, name) * value for name, value in parts.items()]).sum()
+
+    def _of_positions(
+        self, labels: Tensor, teacher: Signals, counts: Counts, logits: Tensor, chunk: slice
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Losses of a chunk of the positions of a masked language model."""
+        theirs = teacher.logits
+        if isinstance(theirs, Undecoded):
+            theirs = theirs.decode(chunk)
+        elif theirs is not None:
+            theirs = theirs[chunk] if isinstance(theirs, Tensor) else TopK(*(values[chunk] for values in theirs))
+        parts = self._of_logits(logits, labels[chunk], theirs, counts)
+        return self._weigh(parts), parts
+
+    def _of_rows(
+        self, student_logits: Tensor, teacher: Signals, batch: dict[str, Tensor], counts: Counts
+    ) -> dict[str, Tensor]:
+        """Losses of the answers to a task."""
+        logits, labels = self._rows(student_logits, batch)
+        theirs = self._rows(teacher.logits, batch)[0] if isinstance(teacher.logits, Tensor) else None
+        return self._of_logits(logits, labels, theirs, counts)
 
     def _of_logits(
-        self, student_logits: Tensor, signals: Signals, batch: dict[str, Tensor], counts: Counts
+        self, logits: Tensor, labels: Tensor, theirs: Tensor | TopK | None, counts: Counts
     ) -> dict[str, Tensor]:
-        logits, labels = self._rows(student_logits, batch)
-        parts: dict[str, Tensor] = {}
-        if self.weights.masked_lm or self.weights.labels:
+        """Losses of rows of distributions."""
+        weights, parts = self.weights, {}
+        if weights.masked_lm or weights.labels:
             name = "masked_lm" if self.task == "masked_lm" else "labels"
             parts[name] = self._label_loss()(logits, labels, counts.labelled)
-        if isinstance(signals.logits, losses.TopK):
-            parts["soft_targets"] = losses.top_k_soft_target_loss(logits, signals.logits, self.temperature, counts.soft)
-        elif signals.logits is not None:
-            teacher_logits, _ = self._rows(signals.logits, batch)
-            if self.weights.soft_targets:
-                parts["soft_targets"] = self._soft_loss()(logits, teacher_logits, self.temperature, counts.soft)
-            if self.weights.logit_mse:
-                parts["logit_mse"] = losses.squared_error_loss(logits, teacher_logits, counts.soft)
+        if isinstance(theirs, TopK):
+            parts["soft_targets"] = losses.top_k_soft_target_loss(logits, theirs, self.temperature, counts.soft)
+        elif theirs is not None and weights.soft_targets:
+            parts["soft_targets"] = self._soft_loss()(logits, theirs, self.temperature, counts.soft)
+        if isinstance(theirs, Tensor) and weights.logit_mse:
+            parts["logit_mse"] = losses.squared_error_loss(logits, theirs, counts.soft)
         return parts
 
     def _rows(self, logits: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Logits as (rows, classes) and labels as (rows,) or, for several labels a row, (rows, labels)."""
         labels = batch["labels"]
-        if self.task == "masked_lm":
-            positions = self.positions(batch)
-            return logits, labels[positions]
         if self.task == "token_classification":
             counted = labels != IGNORED
             return logits[counted], labels[counted]

@@ -83,7 +83,7 @@ def answer_blocks(
             batch = blocks.collate([blocks[Position(0, row)] for row in rows])
             batch = {key: value.to(model.device) for key, value in batch.items()}
             masked = batch["labels"] != IGNORED
-            logits = projection(model, model_inputs(batch, accepted), masked).logits.float()
+            logits = projection.choose(model_inputs(batch, accepted), masked).logits.decode().float()
             labels = batch["labels"][masked]
             loss = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
             sizes = masked.sum(dim=1).tolist()

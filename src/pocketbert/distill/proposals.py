@@ -68,7 +68,7 @@ class Proposals:
         arrays = collate(features, self._tokenizer.pad_token_id)
         inputs = {name: torch.from_numpy(values).to(self._model.device) for name, values in arrays.items()}
         masked = inputs["input_ids"] == self._tokenizer.mask_token_id  # (batch, tokens)
-        logits = self._projection(self._model, inputs, masked).logits[:, : len(self._words)].float()
+        logits = self._projection.choose(inputs, masked).logits.decode()[:, : len(self._words)].float()
         best = logits.masked_fill(self._barred, -torch.inf).topk(min(self._candidates + 1, len(self._words)))
         # (masks of the batch, candidates + 1) → one part a text
         ends = masked.sum(dim=1).cumsum(0).tolist()[:-1]

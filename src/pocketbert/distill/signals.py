@@ -7,8 +7,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pocketbert.distill.losses import TopK
+from pocketbert.models.attention import choose_attention
 from pocketbert.models.inside import Inside, Seen
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
+from pocketbert.models.undecoded import Undecoded
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,15 @@ class Needs:
 
 @dataclass(frozen=True)
 class Signals:
-    """What the teacher said.
+    """What the teacher said; what the student says to it has the same form.
 
     Attributes:
-        logits: as in :class:`~pocketbert.models.projection.Outputs`; the likeliest of them alone where they come from
-            a cache and are of a vocabulary; None where not needed.
+        logits: of the head; those of a vocabulary are still to be made, or come from a cache, the likeliest alone;
+            None where not needed.
         inside: of its layers, as far as needed.
     """
 
-    logits: Tensor | TopK | None = None
+    logits: Tensor | Undecoded | TopK | None = None
     inside: Seen = field(default_factory=Seen)
 
 
@@ -50,8 +52,9 @@ class OnlineSignals:
     """
 
     def __init__(self, teacher: PreTrainedModel, needs: Needs, device: torch.device, dtype: torch.dtype) -> None:
-        self._teacher = teacher.eval().requires_grad_(False).to(device=device, dtype=dtype)
-        self._projection = Projection(self._teacher, needs.inside)
+        teacher.eval().requires_grad_(False).to(device=device, dtype=dtype)
+        choose_attention(teacher, device)
+        self._projection = Projection(teacher, needs.inside)
         self._accepted = accepted_inputs(teacher)
         self._needs = needs
 
@@ -63,8 +66,19 @@ class OnlineSignals:
             batch: the student's batch; what the teacher does not take is left out.
             positions: (batch, tokens) where logits are wanted; None for everywhere.
         """
-        inputs = model_inputs(batch, self._accepted)
-        if not self._needs.logits:
-            return Signals(inside=self._projection.look(inputs))
-        outputs = self._projection(self._teacher, inputs, positions)
-        return Signals(outputs.logits, outputs.inside)
+        return ask(self._projection, model_inputs(batch, self._accepted), positions, self._needs.logits)
+
+
+def ask(projection: Projection, inputs: dict[str, Tensor], positions: Tensor | None, logits: bool) -> Signals:
+    """Run a model as far as is needed.
+
+    Args:
+        projection: the model, and what of its inside is wanted.
+        inputs: what it takes.
+        positions: (batch, tokens) where a vocabulary's logits are wanted; None for the head of a task.
+        logits: whether any are.
+    """
+    if not logits:
+        return Signals(inside=projection.look(inputs))
+    outputs = projection(inputs) if positions is None else projection.choose(inputs, positions)
+    return Signals(outputs.logits, outputs.inside)

@@ -30,6 +30,7 @@ from pocketbert.distill.progress import Clock, JsonLog, ProgressLine, learning_r
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.errors import Interrupted, TrainingError
 from pocketbert.manifest import LOG
+from pocketbert.models.attention import choose_attention
 from pocketbert.recipe import Training
 
 UNBOUNDED = 10**9
@@ -115,6 +116,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self._unlogged = 0
         self.evaluation_seconds = 0.0
         self._learner = Learner(job.model, job.objective)
+        choose_attention(job.model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         super().__init__(
             model=self._learner,
             args=self._arguments(),

@@ -72,8 +72,8 @@ def measure_importance(model: PreTrainedModel, anatomy: Anatomy, rows: EncodedRo
     gates, one = _Gates(anatomy), each_row(model.device)
     with _frozen(model), gates.on(model):
         for batch in row_batches(rows, model.device):
-            outputs = projection(model, model_inputs(batch, accepted))
-            loss = objective.total(objective(outputs, Signals(), batch, one))
+            own = Signals(projection(model_inputs(batch, accepted)).logits)
+            loss, _ = objective(own, Signals(), batch, one)
             loss.backward()  # type: ignore[no-untyped-call]
             gates.close_batch()
     return gates.average(len(rows))

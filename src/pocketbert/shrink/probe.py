@@ -83,10 +83,9 @@ class Probe:
         total = torch.zeros((), device=self._model.device)
         one = each_row(self._model.device)
         for batch, logits in self._batches:
-            outputs = Projection(small)(small, model_inputs(batch, accepted_inputs(small)))
-            total += self._objective.total(self._objective(outputs, Signals(logits), batch, one))
+            total += self._objective(Signals(self._answer(small, batch)), Signals(logits), batch, one)[0]
         return float(total) / self._rows
 
     @torch.inference_mode()
     def _answer(self, model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
-        return Projection(model)(model, model_inputs(batch, accepted_inputs(model))).logits
+        return Projection(model)(model_inputs(batch, accepted_inputs(model))).logits

@@ -26,6 +26,7 @@ from pocketbert.distill.objective import Objective, real_tokens
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.engines.batching import batches_by_length
 from pocketbert.errors import Interrupted, PocketBertError
+from pocketbert.models.undecoded import Undecoded
 
 TOKENS_PER_BATCH = 4096
 ROWS_AT_ONCE = 1024
@@ -143,14 +144,15 @@ def _ask(filling: Filling, batch: Batch) -> tuple[dict[str, NDArray[Any]], dict[
 
 def _logits(content: Content, said: Signals, real: Tensor) -> NDArray[Any]:
     logits = said.logits
+    if isinstance(logits, Undecoded) and content.top_k and content.temperature:
+        kind, starts = content.kinds[LOGITS], range(0, max(len(logits), 1), ROWS_AT_ONCE)
+        parts = (logits.decode(slice(start, start + ROWS_AT_ONCE)) for start in starts)
+        told = [top_k_targets(part, content.top_k, content.temperature) for part in parts]
+        return np.concatenate([pack_top_k(part, kind) for part in told])
     assert isinstance(logits, Tensor)  # noqa: S101 - a teacher that runs says all of it
-    if content.top_k is None or content.temperature is None:
-        kept = logits if content.positions == "text" else logits[real]
-        whole: NDArray[Any] = kept.float().cpu().numpy()
-        return whole
-    kind = content.kinds[LOGITS]
-    parts = [top_k_targets(part, content.top_k, content.temperature) for part in torch.split(logits, ROWS_AT_ONCE)]
-    return np.concatenate([pack_top_k(part, kind) for part in parts])
+    kept = logits if content.positions == "text" else logits[real]
+    whole: NDArray[Any] = kept.float().cpu().numpy()
+    return whole
 
 
 def _check_room(folder: Path, size: int, entries: int, of: int) -> None:

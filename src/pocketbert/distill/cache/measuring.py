@@ -14,8 +14,9 @@ from pocketbert.distill.cache.filling import ROWS_AT_ONCE, Filling
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
 from pocketbert.distill.losses import TopK
 from pocketbert.distill.prediction import evaluating
-from pocketbert.distill.signals import Needs
+from pocketbert.distill.signals import Needs, ask
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
+from pocketbert.models.undecoded import Undecoded
 
 SAMPLES = 256
 """Of 128 tokens each: about 5,000 masked positions."""
@@ -60,9 +61,10 @@ def _answers(
         batch = cached.collate([cached[Position(*place)] for place in places])
         batch = {name: value.to(filling.device) for name, value in batch.items()}
         positions = filling.objective.positions(batch)
-        own = projection(student, model_inputs(batch, accepted), positions).logits
+        own = ask(projection, model_inputs(batch, accepted), positions, logits=True).logits
         theirs, told = filling.teacher(batch, positions).logits, read(batch, positions).logits
-        if isinstance(theirs, Tensor) and isinstance(told, TopK):
+        if isinstance(own, Undecoded) and isinstance(theirs, Undecoded) and isinstance(told, TopK):
             # Logits of a vocabulary are wide, and fp32 in the losses.
-            parts = [torch.split(values, ROWS_AT_ONCE) for values in (own, theirs, *told)]
-            yield from ((first, second, TopK(*rest)) for first, second, *rest in zip(*parts, strict=True))
+            for start in range(0, len(own), ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                yield own.decode(rows), theirs.decode(rows), TopK(*(values[rows] for values in told))

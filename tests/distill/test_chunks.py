@@ -1,0 +1,88 @@
+"""A vocabulary's losses in chunks: the same as all at once, and never whole."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from pocketbert.distill import chunks, losses
+from pocketbert.models.undecoded import Undecoded
+
+ROWS, WIDTH, CLASSES = 23, 8, 50
+
+
+def tensors(dtype=torch.float32, bias=True):
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(ROWS, WIDTH), (CLASSES, WIDTH), (CLASSES,)]
+    return [torch.randn(shape, generator=generator).to(dtype).requires_grad_() for shape in shapes[: 2 + bias]]
+
+
+TEACHER = torch.randn((ROWS, CLASSES), generator=torch.Generator().manual_seed(1))
+LABELS = torch.randint(0, CLASSES, (ROWS,), generator=torch.Generator().manual_seed(2))
+
+
+def of_rows(logits, rows):
+    parts = {
+        "soft_targets": losses.soft_target_loss(logits, TEACHER[rows], 2.0, ROWS),
+        "masked_lm": losses.cross_entropy_loss(logits, LABELS[rows], ROWS),
+    }
+    return 5 * parts["soft_targets"] + 2 * parts["masked_lm"], parts
+
+
+def in_chunks(monkeypatch, leaves, logits):
+    monkeypatch.setattr(chunks, "CPU_LOGITS", logits)
+    total, parts = chunks.sum_losses(Undecoded(*leaves, *[None] * (3 - len(leaves))), of_rows)
+    (3 * total).backward()
+    return total, parts, [leaf.grad for leaf in leaves]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("logits", [CLASSES, 7 * CLASSES, ROWS * CLASSES, 10**6])
+def test_chunks_give_the_losses_and_gradients_of_the_whole(monkeypatch, logits, bias):
+    whole = tensors(bias=bias)
+    total, parts = of_rows(functional.linear(*whole), slice(None))
+    (3 * total).backward()
+    found, found_parts, gradients = in_chunks(monkeypatch, tensors(bias=bias), logits)
+    assert found.item() == pytest.approx(total.item(), rel=1e-6)
+    assert {name: value.item() for name, value in found_parts.items()} == pytest.approx(
+        {name: value.item() for name, value in parts.items()}, rel=1e-6
+    )
+    assert not any(value.requires_grad for value in found_parts.values())
+    for leaf, gradient in zip(whole, gradients, strict=True):
+        assert torch.allclose(leaf.grad, gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_no_chunk_is_larger_than_it_may_be(monkeypatch):
+    seen = []
+
+    def watched(logits, rows):
+        seen.append(logits.shape[0])
+        return of_rows(logits, rows)
+
+    monkeypatch.setattr(chunks, "CPU_LOGITS", 5 * CLASSES)
+    chunks.sum_losses(Undecoded(*tensors()), watched)
+    assert seen == [5, 5, 5, 5, 3]
+
+
+def test_short_types_sum_up_in_fp32(monkeypatch):
+    """Many chunks in bf16 are no worse than one."""
+    exact = in_chunks(monkeypatch, tensors(), 10**6)[2]
+    one, many = (in_chunks(monkeypatch, tensors(torch.bfloat16), size)[2] for size in (10**6, CLASSES))
+    for right, first, second in zip(exact, one, many, strict=True):
+        errors = [(right - gradient.float()).abs().mean().item() for gradient in (first, second)]
+        assert second.dtype == torch.bfloat16 and errors[1] < 1.2 * errors[0] + 1e-6
+
+
+def test_without_any_position_every_loss_is_there_and_nothing():
+    leaves = [torch.zeros(0, WIDTH, requires_grad=True), *tensors()[1:]]
+    total, parts = chunks.sum_losses(
+        Undecoded(*leaves), lambda logits, rows: (logits.sum(), {"masked_lm": logits.sum()})
+    )
+    total.backward()
+    assert total.item() == 0 and parts["masked_lm"].item() == 0 and leaves[1].grad.abs().max() == 0
+
+
+def test_nothing_is_differentiated_where_nobody_learns():
+    with torch.no_grad():
+        total, _ = chunks.sum_losses(Undecoded(*tensors()), of_rows)
+    assert not total.requires_grad
+    assert total.item() == pytest.approx(of_rows(functional.linear(*tensors()), slice(None))[0].item(), rel=1e-6)

@@ -1,0 +1,32 @@
+"""The attention that training takes: the same answers, and the model directory does not know."""
+
+import json
+
+import pytest
+import torch
+
+import tiny
+from pocketbert.models.attention import choose_attention
+from pocketbert.models.projection import accepted_inputs, model_inputs
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_answers_stay_the_same_and_so_does_what_is_saved(tmp_path, family):
+    tokenizer = tiny.make_tokenizer(family)
+    model = tiny.make_model(family, "MaskedLM", tokenizer)
+    batch = dict(tokenizer(["the cat saw a dog", "grey"], padding=True, return_tensors="pt"))
+    inputs = model_inputs(batch, accepted_inputs(model))
+    before = model(**inputs).logits
+    model.save_pretrained(tmp_path / "before")
+    choose_attention(model, torch.device("cpu"))
+    assert model.config._attn_implementation == "eager"
+    assert torch.allclose(model(**inputs).logits, before, atol=1e-5)
+    model.save_pretrained(tmp_path / "after")
+    first, second = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("before", "after"))
+    assert first == second
+
+
+def test_a_gpu_keeps_its_fused_attention():
+    model = tiny.make_model("bert", "MaskedLM", tiny.make_tokenizer("bert"))
+    choose_attention(model, torch.device("cuda"))
+    assert model.config._attn_implementation == "sdpa"
