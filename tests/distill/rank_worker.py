@@ -30,8 +30,12 @@ def main(folder: Path) -> None:
         cosine = jobs.masked_lm_job(folder / "cosine", COSINE, batch_size=4, steps=6, weight_decay=0.1)
         whole = jobs.masked_lm_job(folder / "whole", MASKED_LM, batch_size=4, **EPOCHS)
         timed = jobs.masked_lm_job(folder / "timed", MASKED_LM, batch_size=4, budget=1)
+        cached = jobs.masked_lm_job(folder / "cached", MASKED_LM, batch_size=4, steps=6)
+    # One of the ranks asks the teacher, both read.
+    cached = jobs.cached(cached, folder / "said", top_k=8)
     found = {
         "masked_lm": jobs.run(masked_lm),
+        "cached": jobs.run(cached),
         "task": jobs.run(task),
         "cosine": jobs.run(cosine),
         "steps": train(timed)["steps"],

@@ -37,8 +37,10 @@ def test_two_ranks_are_one_with_the_doubled_batch(tmp_path):
     masked_lm = jobs.run(jobs.masked_lm_job(tmp_path / "masked-lm", MASKED_LM, batch_size=8, steps=6))
     task = jobs.run(jobs.task_job(tmp_path / "task", "token_classification", TASK, batch_size=8, steps=6))
     cosine = jobs.run(jobs.masked_lm_job(tmp_path / "cosine", COSINE, batch_size=8, steps=6, weight_decay=0.1))
+    cached = jobs.masked_lm_job(tmp_path / "cached", MASKED_LM, batch_size=8, steps=6)
+    cached = jobs.run(jobs.cached(cached, tmp_path / "said", top_k=8))
     for found in (first, second):
-        for name, one in (("masked_lm", masked_lm), ("task", task), ("cosine", cosine)):
+        for name, one in (("masked_lm", masked_lm), ("task", task), ("cosine", cosine), ("cached", cached)):
             losses, weights = jobs.differences(one, found[name])
             assert losses < 1e-6 * max(1, one[0][0]["loss"]) and weights < 1e-6, name
 
