@@ -1,11 +1,13 @@
 """Trained from a cache, a student is the one that its teacher stood beside; and the cache holds just what is needed."""
 
+import io
 import json
 import shutil
 
 import jobs
 import numpy as np
 import pytest
+from rich.console import Console
 
 from pocketbert.data.order import Position
 from pocketbert.distill.cache import filling, opening
@@ -180,6 +182,16 @@ def test_the_teacher_is_asked_to_stop(tmp_path, monkeypatch):
     with pytest.raises(Interrupted, match="stopped by SIGTERM with the teacher's word on 3 of"):
         jobs.cached(job, tmp_path / "c", top_k=4)
     assert index_of(tmp_path / "c")["entries"] == 3
+
+
+def test_progress_is_told_where_there_is_no_terminal(tmp_path, monkeypatch):
+    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 16)
+    monkeypatch.setattr(filling, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(jobs, "QUIET", Console(file=io.StringIO(), width=200))
+    jobs.cached(text_job(tmp_path / "1"), tmp_path / "c", top_k=4)
+    told = jobs.QUIET.file.getvalue()
+    assert "asking the teacher: 100% of " in told and "0:00:00 left" in told
+    assert "bytes a token; the top 4 leave " in told
 
 
 def test_the_weights_of_a_student_do_not_depend_on_who_asked(tmp_path):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pocketbert.distill.checkpoints import StopRequest
 from pocketbert.distill.datasets import Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.losses import top_k_targets
 from pocketbert.distill.objective import Objective, real_tokens
+from pocketbert.distill.progress import LINE_SECONDS
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.engines.batching import batches_by_length
 from pocketbert.errors import Interrupted, PocketBertError
@@ -33,6 +35,7 @@ ROWS_AT_ONCE = 1024
 """Logits of a vocabulary are softened so many positions at a time: they are wide, and fp32 only there."""
 FLUSH_SECONDS = 5.0
 """Work that a kill costs at most."""
+_TITLE = "asking the teacher"
 
 
 @dataclass(frozen=True)
@@ -167,10 +170,30 @@ def _check_room(folder: Path, size: int, entries: int, of: int) -> None:
 
 @contextmanager
 def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; nothing elsewhere."""
+    """A bar on a terminal, a line now and then elsewhere; to be told how many samples were done."""
     if not console.is_terminal:
-        yield lambda _: None
+        yield _Lines(console, total).advance
         return
     with make_bar(console) as bar:
-        task = bar.add_task("asking the teacher", total=total, detail="")
+        task = bar.add_task(_TITLE, total=total, detail="")
         yield lambda samples: bar.advance(task, samples)
+
+
+class _Lines:
+    """Progress where no terminal can redraw it."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console, self._total, self._done = console, total, 0
+        self._start = self._told = time.monotonic()
+
+    def advance(self, samples: int) -> None:
+        """Print a line when the last one is old enough."""
+        self._done += samples
+        now = time.monotonic()
+        if now - self._told >= LINE_SECONDS:
+            self._told = now
+            left = int((now - self._start) / self._done * (self._total - self._done))
+            self._console.print(
+                f"{_TITLE}: {self._done / self._total:.0%} of {self._total:,} samples · {timedelta(seconds=left)} left",
+                highlight=False,
+            )
