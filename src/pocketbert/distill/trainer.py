@@ -13,12 +13,13 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.tensorboard import SummaryWriter
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainerState
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from pocketbert.data.order import EpochOrder
 from pocketbert.distill import checkpoints, sharding
+from pocketbert.distill.arguments import make_arguments
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
 from pocketbert.distill.control import Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
@@ -33,8 +34,6 @@ from pocketbert.manifest import LOG
 from pocketbert.models.attention import choose_attention
 from pocketbert.recipe import Training
 
-UNBOUNDED = 10**9
-"""Steps of a run that ends by its time budget."""
 Evaluator = Callable[[PreTrainedModel], dict[str, float]]
 """Gives the validation metrics of a model and leaves its mode as it was; ``score``, higher is better, decides."""
 
@@ -119,7 +118,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         choose_attention(job.model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         super().__init__(
             model=self._learner,
-            args=self._arguments(),
+            args=make_arguments(job.options, len(job.data), self.precision, job.folder),
             data_collator=job.data.collate,
             train_dataset=job.data,
             # Our losses divide by the counts of the whole step; this tells the Trainer not to divide again.
@@ -301,41 +300,6 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()
 
     # How it is set up
-
-    def _arguments(self) -> TrainingArguments:
-        options = self.job.options
-        cuda = torch.cuda.is_available()
-        arguments = TrainingArguments(
-            output_dir=str(self.job.folder),
-            per_device_train_batch_size=options.batch_size,
-            gradient_accumulation_steps=options.accumulation,
-            learning_rate=options.learning_rate,
-            weight_decay=options.weight_decay,
-            adam_beta1=options.beta1,
-            adam_beta2=options.beta2,
-            adam_epsilon=options.epsilon,
-            max_grad_norm=options.clip,
-            max_steps=UNBOUNDED if options.budget else count_steps(options, len(self.job.data)),
-            bf16=self.precision == "bf16",
-            fp16=self.precision == "fp16",
-            use_cpu=not cuda,
-            seed=options.seed,
-            logging_steps=10,
-            logging_nan_inf_filter=False,
-            save_strategy="no",
-            eval_strategy="no",
-            metric_for_best_model="score",
-            greater_is_better=True,
-            remove_unused_columns=False,
-            disable_tqdm=True,
-            report_to=[],
-            dataloader_pin_memory=cuda,
-            ddp_find_unused_parameters=True,
-        )
-        # One device a rank: the Trainer would otherwise spread a lone process over all GPUs by DataParallel, which
-        # splits a batch behind the counts. torchrun starts a rank a GPU.
-        arguments._n_gpu = min(arguments.n_gpu, 1)
-        return arguments
 
     def _start_teacher(self) -> OnlineSignals | CachedSignals | None:
         if self.job.teacher is None or not self.job.objective.needs:
