@@ -29,8 +29,8 @@ from pocketbert.data.sources import read_texts
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.distillation import MASKED_LM_LOSSES
 from pocketbert.distill.learning import TASK_LOSSES
-from pocketbert.distill.objective import real_tokens
 from pocketbert.distill.phases import Course
+from pocketbert.distill.places import real_tokens
 from pocketbert.distill.rows import read_rows
 from pocketbert.distill.trainer import Job, PocketTrainer, set_dropout
 from pocketbert.errors import PocketBertError

@@ -7,6 +7,7 @@ import torch
 
 from pocketbert.distill.matching import MATCHES, Comparison, Matching, Models, Shape, Step, pair_layers
 from pocketbert.distill.matching.attention import choose_relation_heads
+from pocketbert.distill.places import find_places
 from pocketbert.errors import PocketBertError
 from pocketbert.models.inside import EMBEDDINGS, Attention, Inside, Seen
 from pocketbert.recipe import Losses
@@ -14,7 +15,7 @@ from pocketbert.recipe import Losses
 RANDOM = np.random.default_rng(2)
 LENGTHS = [4, 2]
 REAL = torch.tensor([[True] * 4, [True, True, False, False]])
-STEP = Step(REAL, torch.tensor(6.0), torch.tensor(2.0))
+STEP = Step(REAL, find_places(REAL), torch.tensor(6.0), torch.tensor(2.0))
 PAIRS = [(0, 1), (1, 3)]
 HEADS = 2
 

@@ -12,6 +12,7 @@ from pocketbert.data.order import Position
 from pocketbert.data.records import IGNORED
 from pocketbert.distill import prediction
 from pocketbert.distill.datasets import ROWS, EncodedRows, MaskedBlocks
+from pocketbert.distill.places import find_places
 from pocketbert.distill.prediction import masked_lm_loss, run_model
 from pocketbert.distill.signals import Needs, OnlineSignals
 from pocketbert.distill.texts import prepare_texts
@@ -129,7 +130,7 @@ def test_signals_are_what_the_teacher_says_in_evaluation(family, needs):
     batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     positions = batch["attention_mask"].bool()
     full = teacher(**model_inputs(batch, accepted_inputs(teacher)), output_hidden_states=True)
-    signals = OnlineSignals(teacher.train(), needs, torch.device("cpu"), torch.float32)(batch, positions)
+    signals = OnlineSignals(teacher.train(), needs, torch.device("cpu"), torch.float32)(batch, find_places(positions))
     assert (signals.logits is not None) is needs.logits and set(signals.inside.states) == needs.inside.states
     if needs.logits:
         assert torch.allclose(signals.logits.decode(), full.logits[positions], atol=1e-5)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import tiny
+from pocketbert.distill.places import find_places
 from pocketbert.models.inside import Inside
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 
@@ -25,7 +26,7 @@ def test_logits_of_chosen_positions_are_those_of_the_full_head(family):
     inputs = model_inputs(inputs, accepted_inputs(model))
     full = model(**inputs, output_hidden_states=True)
     last = model.config.num_hidden_layers - 1
-    outputs = Projection(model, Inside(states=frozenset({last}))).choose(inputs, positions)
+    outputs = Projection(model, Inside(states=frozenset({last}))).choose(inputs, find_places(positions))
     assert outputs.logits.decode().shape == (3, len(tokenizer))
     assert torch.allclose(outputs.logits.decode(), full.logits[positions], atol=1e-5)
     assert torch.allclose(outputs.inside.states[last], full.hidden_states[-1], atol=1e-6)
@@ -38,9 +39,9 @@ def test_one_and_no_position(family):
     positions = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
     inputs = model_inputs(inputs, accepted_inputs(model))
     projection = Projection(model)
-    assert projection.choose(inputs, positions).logits.decode().shape == (0, len(tokenizer))
+    assert projection.choose(inputs, find_places(positions)).logits.decode().shape == (0, len(tokenizer))
     positions[1, 1] = True
-    assert projection.choose(inputs, positions).logits.decode().shape == (1, len(tokenizer))
+    assert projection.choose(inputs, find_places(positions)).logits.decode().shape == (1, len(tokenizer))
 
 
 @FAMILIES
@@ -50,7 +51,7 @@ def test_without_positions_the_model_answers_as_ever_before_and_after(family):
     inputs = model_inputs(inputs, accepted_inputs(model))
     before = model(**inputs).logits
     projection = Projection(model)
-    projection.choose(inputs, inputs["attention_mask"].bool())
+    projection.choose(inputs, find_places(inputs["attention_mask"]))
     assert torch.equal(projection(inputs).logits, before)
     assert torch.equal(model(**inputs).logits, before)
 

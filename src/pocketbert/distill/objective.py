@@ -18,6 +18,7 @@ from pocketbert.distill import losses
 from pocketbert.distill.chunks import sum_losses
 from pocketbert.distill.losses import TopK
 from pocketbert.distill.matching import Comparison, Matching, Models, Step
+from pocketbert.distill.places import COUNTED, REAL, find_places, pick, real_tokens
 from pocketbert.distill.signals import Needs, Signals
 from pocketbert.models.inside import Inside
 from pocketbert.models.undecoded import Undecoded
@@ -26,6 +27,8 @@ from pocketbert.recipe import Losses
 SoftPositions = Literal["masked", "all"]
 LabelLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 SoftLoss = Callable[[Tensor, Tensor, float, Tensor], Tensor]
+OF_TOKENS = ("masked_lm", "token_classification")
+"""Tasks whose answers are those of tokens."""
 OF_LOGITS = ("soft_targets", "labels", "masked_lm", "logit_mse")
 """Losses that look at the answers of a head."""
 
@@ -87,17 +90,30 @@ class Objective:
             inside=self.matching.teacher if self.matching else Inside(),
         )
 
+    def where(self, batch: dict[str, Tensor]) -> Tensor | None:
+        """Which tokens are counted, (batch, tokens), for tasks that answer tokens; None for others."""
+        if self.task == "masked_lm" and self.soft_everywhere:
+            return real_tokens(batch)
+        return batch["labels"] != IGNORED if self.task in OF_TOKENS else None
+
+    def find_places(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The places that the losses look at; those that the batch has already are not looked for again."""
+        masks = {COUNTED: self.where(batch), REAL: batch.get("attention_mask") if self.matching else None}
+        return {
+            name: batch[name] if name in batch else find_places(mask)
+            for name, mask in masks.items()
+            if mask is not None
+        }
+
     def positions(self, batch: dict[str, Tensor]) -> Tensor | None:
-        """Where the head has to look: (batch, tokens) for the masked language model, None for everywhere."""
-        if self.task != "masked_lm":
-            return None
-        return real_tokens(batch) if self.soft_everywhere else batch["labels"] != IGNORED
+        """The places that the head has to look at, for the masked language model; None for everywhere."""
+        return self.find_places(batch)[COUNTED] if self.task == "masked_lm" else None
 
     def counts(self, batch: dict[str, Tensor]) -> Tensor:
         """Rows of one micro-batch: (4,) labelled, soft, real tokens and sequences, summed into :class:`Counts`."""
         labels, tokens = batch["labels"], real_tokens(batch).sum()
         sequences = torch.tensor(len(labels), device=tokens.device)
-        if self.task in {"masked_lm", "token_classification"}:
+        if self.task in OF_TOKENS:
             soft = tokens if self.soft_everywhere else (labels != IGNORED).sum()
             return torch.stack([(labels >= 0).sum(), soft, tokens, sequences])
         known = ~labels.isnan() if labels.is_floating_point() else labels >= 0
@@ -119,17 +135,18 @@ class Objective:
         Returns:
             The weighted sum, and each loss by name, unweighted.
         """
+        batch = batch | self.find_places(batch)
         terms: list[Tensor] = []
         parts: dict[str, Tensor] = {}
         if isinstance(student.logits, Undecoded):
-            labels = batch["labels"][self.positions(batch)]
+            labels = pick(batch["labels"], batch[COUNTED])
             total, parts = sum_losses(student.logits, partial(self._of_positions, labels, teacher, counts))
             terms.append(total)
         elif isinstance(student.logits, Tensor):
             parts = self._of_rows(student.logits, teacher, batch, counts)
             terms.append(self._weigh(parts))
         if self.matching:
-            step = Step(real_tokens(batch), counts.tokens, counts.sequences)
+            step = Step(real_tokens(batch), batch.get(REAL), counts.tokens, counts.sequences)
             matched = self.matching(student.inside, teacher.inside, step)
             terms.append(self._weigh(matched))
             parts |= matched
@@ -178,8 +195,7 @@ class Objective:
         """Logits as (rows, classes) and labels as (rows,) or, for several labels a row, (rows, labels)."""
         labels = batch["labels"]
         if self.task == "token_classification":
-            counted = labels != IGNORED
-            return logits[counted], labels[counted]
+            return pick(logits, batch[COUNTED]), pick(labels, batch[COUNTED])
         if self.task == "question_answering":
             # (batch, tokens, 2) → (2 × batch, tokens); padding can be neither start nor end.
             scores = logits.float().masked_fill(~real_tokens(batch)[..., None], -1e4)
@@ -201,9 +217,3 @@ class Objective:
             # A number has no distribution to soften: the teacher's value is the target.
             return lambda student, teacher, _temperature, count: losses.squared_error_loss(student, teacher, count)
         return losses.soft_target_loss
-
-
-def real_tokens(batch: dict[str, Tensor]) -> Tensor:
-    """(batch, tokens) true where there is text; full blocks come without a mask."""
-    mask = batch.get("attention_mask")
-    return torch.ones_like(batch["input_ids"], dtype=torch.bool) if mask is None else mask.bool()

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from pocketbert.data.order import Position
 from pocketbert.data.records import IGNORED
 from pocketbert.distill.datasets import MaskedBlocks
+from pocketbert.distill.places import find_places, pick
 from pocketbert.engines.base import Engine
 from pocketbert.engines.batching import batches_by_length
 from pocketbert.models.describing import as_engine
@@ -83,8 +84,9 @@ def answer_blocks(
             batch = blocks.collate([blocks[Position(0, row)] for row in rows])
             batch = {key: value.to(model.device) for key, value in batch.items()}
             masked = batch["labels"] != IGNORED
-            logits = projection.choose(model_inputs(batch, accepted), masked).logits.decode().float()
-            labels = batch["labels"][masked]
+            places = find_places(masked)
+            logits = projection.choose(model_inputs(batch, accepted), places).logits.decode().float()
+            labels = pick(batch["labels"], places)
             loss = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
             sizes = masked.sum(dim=1).tolist()
             parts = (torch.split(values.cpu(), sizes) for values in (logits.argmax(dim=-1), loss, labels))

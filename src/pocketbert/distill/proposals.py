@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pocketbert.data.augmentation import Draft, Words, core_of
 from pocketbert.data.masking import continuations
+from pocketbert.distill.places import find_places
 from pocketbert.engines.batching import batches_by_length
 from pocketbert.models.loading import load_for_use, max_positions
 from pocketbert.models.projection import Projection, accepted_inputs
@@ -68,7 +69,7 @@ class Proposals:
         arrays = collate(features, self._tokenizer.pad_token_id)
         inputs = {name: torch.from_numpy(values).to(self._model.device) for name, values in arrays.items()}
         masked = inputs["input_ids"] == self._tokenizer.mask_token_id  # (batch, tokens)
-        logits = self._projection.choose(inputs, masked).logits.decode()[:, : len(self._words)].float()
+        logits = self._projection.choose(inputs, find_places(masked)).logits.decode()[:, : len(self._words)].float()
         best = logits.masked_fill(self._barred, -torch.inf).topk(min(self._candidates + 1, len(self._words)))
         # (masks of the batch, candidates + 1) → one part a text
         ends = masked.sum(dim=1).cumsum(0).tolist()[:-1]

@@ -64,7 +64,7 @@ class OnlineSignals:
 
         Args:
             batch: the student's batch; what the teacher does not take is left out.
-            positions: (batch, tokens) where logits are wanted; None for everywhere.
+            positions: (places,) where logits of a vocabulary are wanted; None for the head of a task.
         """
         return ask(self._projection, model_inputs(batch, self._accepted), positions, self._needs.logits)
 
@@ -75,7 +75,7 @@ def ask(projection: Projection, inputs: dict[str, Tensor], positions: Tensor | N
     Args:
         projection: the model, and what of its inside is wanted.
         inputs: what it takes.
-        positions: (batch, tokens) where a vocabulary's logits are wanted; None for the head of a task.
+        positions: (places,) where a vocabulary's logits are wanted; None for the head of a task.
         logits: whether any are.
     """
     if not logits:

@@ -174,11 +174,14 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self._unlogged += 1
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         self._rows = [row for batch in batches for row in batch.pop(ROWS).tolist()]
-        counts = torch.stack([self.job.objective.counts(batch) for batch in batches]).sum(dim=0).to(device)
+        objective = self.job.objective
+        counts = torch.stack([objective.counts(batch) for batch in batches]).sum(dim=0)
+        # Of its own tokens each rank knows how many there are without waiting for a device.
+        self._line.count(int(counts[2]) * self.args.world_size)
+        counts = counts.to(device)
         if self.args.world_size > 1:
             counts = self.accelerator.reduce(counts, reduction="sum")
-        self._line.count(int(counts[2]))
-        return batches, Counts(*counts.clamp(min=1).unbind())
+        return [batch | objective.find_places(batch) for batch in batches], Counts(*counts.clamp(min=1).unbind())
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

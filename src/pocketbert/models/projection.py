@@ -78,7 +78,7 @@ class Projection:
 
         Args:
             inputs: what the model takes.
-            positions: (batch, tokens) true where the head is to look.
+            positions: (places,) int64 where the head is to look, counted through the rows of the batch.
         """
         with self._open(stop=False) as inside, _bare_head(self._model) as decoder:
             with self._last_states(inside, positions):
@@ -106,7 +106,7 @@ class Projection:
                 inside.states[self._last] = output[0]
             if positions is not None:
                 # (batch, tokens, width) → (1, positions, width)
-                output["last_hidden_state"] = output[0][positions].unsqueeze(0)
+                output["last_hidden_state"] = output[0].flatten(0, 1).index_select(0, positions).unsqueeze(0)
             return output
 
         handle = self._model.base_model.register_forward_hook(select)

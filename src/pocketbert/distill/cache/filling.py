@@ -23,7 +23,8 @@ from pocketbert.distill.cache.store import Writer
 from pocketbert.distill.checkpoints import StopRequest
 from pocketbert.distill.datasets import Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.losses import top_k_targets
-from pocketbert.distill.objective import Objective, real_tokens
+from pocketbert.distill.objective import Objective
+from pocketbert.distill.places import real_tokens
 from pocketbert.distill.progress import LINE_SECONDS
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.engines.batching import batches_by_length
@@ -130,13 +131,12 @@ def lock(folder: Path, console: Console) -> Iterator[None]:
 def _ask(filling: Filling, batch: Batch) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """What the teacher says about a batch: by kind, how many records each sample has, and the records."""
     content, real = filling.content, real_tokens(batch)
-    positions = filling.objective.positions(batch)
-    said = filling.teacher(batch, positions)
+    said = filling.teacher(batch, filling.objective.positions(batch))
     counts: dict[str, NDArray[Any]] = {}
     records: dict[str, NDArray[Any]] = {}
     if content.classes:
-        where = real if positions is None else positions
-        tokens = where.sum(dim=1).cpu().numpy()
+        where = filling.objective.where(batch) if content.top_k else real
+        tokens = (real if where is None else where).sum(dim=1).cpu().numpy()
         counts[LOGITS] = np.ones_like(tokens) if content.positions == "text" else tokens
         records[LOGITS] = _logits(content, said, real)
     for layer in content.states:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketbert.distill.matching.layers import Pairs
+from pocketbert.distill.places import pick
 from pocketbert.errors import PocketBertError
 from pocketbert.models.inside import Inside, Seen
 
@@ -56,13 +57,19 @@ class Step:
 
     Attributes:
         real: (batch, tokens) true where there is text.
+        places: of the real tokens; None where all are real.
         tokens: real tokens of the whole step, over its micro-batches and ranks.
         sequences: of the whole step.
     """
 
     real: Tensor
+    places: Tensor | None
     tokens: Tensor
     sequences: Tensor
+
+    def pick(self, states: Tensor) -> Tensor:
+        """States of the real tokens, (batch, tokens, width) → (tokens, width)."""
+        return pick(states, self.places)
 
 
 class Match(nn.Module, ABC):

@@ -22,7 +22,7 @@ class Cosine(Match):
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
         """See :func:`~pocketbert.distill.losses.cosine_loss`."""
         own, theirs = student.states[self.last[0]], teacher.states[self.last[1]]
-        return losses.cosine_loss(own[step.real], theirs[step.real], step.tokens)
+        return losses.cosine_loss(step.pick(own), step.pick(theirs), step.tokens)
 
 
 class _Projected(Match):
@@ -39,8 +39,8 @@ class _Projected(Match):
         """The mean over the pairs of layers."""
 
         def compare(own: int, theirs: int) -> Tensor:
-            projected = self.projection(student.states[own][step.real].float())
-            return losses.squared_error_loss(projected, teacher.states[theirs][step.real], step.tokens)
+            projected = self.projection(step.pick(student.states[own]).float())
+            return losses.squared_error_loss(projected, step.pick(teacher.states[theirs]), step.tokens)
 
         return mean_of(self.pairs, compare)
 
@@ -78,7 +78,7 @@ class FeatureMaps(Match):
         return mean_of(
             self.how.pairs,
             lambda own, theirs: losses.squared_error_loss(
-                student.states[own][step.real], teacher.states[theirs][step.real], step.tokens
+                step.pick(student.states[own]), step.pick(teacher.states[theirs]), step.tokens
             ),
         )
 
@@ -96,5 +96,5 @@ class Representations(Match):
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
         """See :func:`~pocketbert.distill.losses.squared_error_loss`."""
         own, theirs = student.states[self.last[0]], teacher.states[self.last[1]]
-        projected = functional.gelu(self.projection(own[step.real].float()))
-        return losses.squared_error_loss(projected, theirs[step.real], step.tokens)
+        projected = functional.gelu(self.projection(step.pick(own).float()))
+        return losses.squared_error_loss(projected, step.pick(theirs), step.tokens)

@@ -1,0 +1,45 @@
+"""Where in a batch the losses look, as numbers.
+
+They are found where the batch is made, on the CPU: a GPU that has to say how many places a mask has keeps the whole
+program waiting for all it has still to do.
+"""
+
+import torch
+from torch import Tensor
+
+COUNTED = "counted"
+"""Key of a batch's places that have a label, or soft targets."""
+REAL = "real"
+"""Key of the places of its real tokens; full blocks have none, for all of their tokens are real."""
+
+
+def find_places(mask: Tensor) -> Tensor:
+    """The places of a mask, counted through the rows of a batch.
+
+    Args:
+        mask: (batch, tokens).
+
+    Returns:
+        (places,) int64.
+    """
+    return torch.nonzero(mask.reshape(-1)).squeeze(1)
+
+
+def pick(values: Tensor, places: Tensor | None) -> Tensor:
+    """The values at some places of a batch.
+
+    Args:
+        values: (batch, tokens, …).
+        places: as of :func:`find_places`; None for all.
+
+    Returns:
+        (places, …).
+    """
+    flat = values.flatten(0, 1)
+    return flat if places is None else flat.index_select(0, places)
+
+
+def real_tokens(batch: dict[str, Tensor]) -> Tensor:
+    """(batch, tokens) true where there is text; full blocks come without a mask."""
+    mask = batch.get("attention_mask")
+    return torch.ones_like(batch["input_ids"], dtype=torch.bool) if mask is None else mask.bool()
