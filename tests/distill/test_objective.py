@@ -162,7 +162,7 @@ def test_regression_takes_the_teachers_value_for_a_soft_target():
 def test_answers_are_distributions_over_the_real_tokens():
     student, teacher = RANDOM.normal(size=(2, BATCH, TOKENS, 2))
     labels = np.array([[1, 3], [0, 0], [1, 1]])
-    objective = Objective("question_answering", Losses(soft_targets=1, labels=1), 2.0)
+    objective = Objective("question_answering", Losses(soft_targets=1, labels=1, logit_mse=1), 2.0)
     made = batch(labels)
     assert objective.counts(made).tolist() == [6, 6, 10, 3]
     ends = [(row, end) for row in range(BATCH) for end in (0, 1)]
@@ -171,8 +171,9 @@ def test_answers_are_distributions_over_the_real_tokens():
         golden.soft_targets(student[row, REAL[row], end][None], teacher[row, REAL[row], end][None], 2.0)
         for row, end in ends
     ]
+    errors = [golden.squared_error(student[row, REAL[row], end], teacher[row, REAL[row], end]) for row, end in ends]
     assert evaluate(objective, student, teacher, made) == pytest.approx(
-        {"labels": np.mean(entropy), "soft_targets": np.mean(soft)}, rel=1e-5
+        {"labels": np.mean(entropy), "soft_targets": np.mean(soft), "logit_mse": np.mean(errors)}, rel=1e-5
     )
 
 

@@ -173,12 +173,19 @@ class Objective:
         """Losses of the answers to a task."""
         logits, labels = self._rows(student_logits, batch)
         theirs = self._rows(teacher.logits, batch)[0] if isinstance(teacher.logits, Tensor) else None
-        return self._of_logits(logits, labels, theirs, counts)
+        # Starts and ends are chosen among the real tokens of a row.
+        columns = real_tokens(batch).sum(dim=1).repeat(2) if self.task == "question_answering" else None
+        return self._of_logits(logits, labels, theirs, counts, columns)
 
     def _of_logits(
-        self, logits: Tensor, labels: Tensor, theirs: Tensor | TopK | None, counts: Counts
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        theirs: Tensor | TopK | None,
+        counts: Counts,
+        columns: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Losses of rows of distributions."""
+        """Losses of rows of distributions, over so many columns each where the rest is padding."""
         weights, parts = self.weights, {}
         if weights.masked_lm or weights.labels:
             name = "masked_lm" if self.task == "masked_lm" else "labels"
@@ -188,7 +195,7 @@ class Objective:
         elif theirs is not None and weights.soft_targets:
             parts["soft_targets"] = self._soft_loss()(logits, theirs, self.temperature, counts.soft)
         if isinstance(theirs, Tensor) and weights.logit_mse:
-            parts["logit_mse"] = losses.squared_error_loss(logits, theirs, counts.soft)
+            parts["logit_mse"] = losses.squared_error_loss(logits, theirs, counts.soft, columns)
         return parts
 
     def _rows(self, logits: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -205,10 +212,11 @@ class Objective:
         return logits, labels
 
     def _label_loss(self) -> LabelLoss:
-        return {
+        of_tasks: dict[str, LabelLoss] = {
             "multi_label": losses.binary_cross_entropy_loss,
             "regression": losses.squared_error_loss,
-        }.get(self.task, losses.cross_entropy_loss)
+        }
+        return of_tasks.get(self.task, losses.cross_entropy_loss)
 
     def _soft_loss(self) -> SoftLoss:
         if self.task == "multi_label":

@@ -93,13 +93,16 @@ def binary_cross_entropy_loss(logits: Tensor, labels: Tensor, count: Tensor | fl
     return total / (divisor(logits, count) * logits.shape[-1])
 
 
-def squared_error_loss(values: Tensor, targets: Tensor, count: Tensor | float | None = None) -> Tensor:
+def squared_error_loss(
+    values: Tensor, targets: Tensor, count: Tensor | float | None = None, columns: Tensor | None = None
+) -> Tensor:
     """Mean squared error: of true values, the teacher's logits (Ba and Caruana 2014) or its hidden states.
 
     Args:
         values: (rows, columns).
         targets: (rows, columns); NaN where it is not known, which adds nothing.
         count: rows to average over.
+        columns: (rows,) how many a row has, where the others are padding and the same in both; all of them when absent.
 
     Returns:
         Scalar: averaged over columns and rows.
@@ -110,5 +113,6 @@ def squared_error_loss(values: Tensor, targets: Tensor, count: Tensor | float | 
     check_shapes(values, targets)
     # An unknown target is met already, so that neither value nor gradient comes of it.
     known = torch.where(targets.isnan(), values.detach(), targets)
-    total = functional.mse_loss(values.float(), known.float(), reduction="sum")
-    return total / (divisor(values, count) * values.shape[-1])
+    of_rows = functional.mse_loss(values.float(), known.float(), reduction="none").sum(dim=-1)
+    total = (of_rows / (values.shape[-1] if columns is None else columns)).sum()
+    return total / divisor(values, count)
