@@ -22,6 +22,8 @@ from pocketbert.files import write_atomically
 from pocketbert.manifest import LOG
 from pocketbert.recipe import LayerMap, Losses, Training
 
+COUNTED_THROUGH = {"step": "steps", "seconds": "seconds"}
+"""What a log counts, and what a summary calls the sum."""
 DONE = "done.json"
 """In the folder of a finished phase: what it gave."""
 
@@ -132,8 +134,8 @@ def train_phases(job: Job, course: Course, task: str) -> dict[str, Any]:
     ]
     with ranks.main_first():
         if ranks.is_main():
-            _gather_logs(job.folder, course.phases)
-    return summaries[-1] | {name: sum(summary[name] for summary in summaries) for name in ("steps", "seconds")}
+            _gather_logs(job.folder, course.phases, summaries)
+    return _sum_up(summaries)
 
 
 def _train_phase(job: Job, phase: Phase, objective: Objective, folder: Path) -> dict[str, Any]:
@@ -176,12 +178,25 @@ def _folder(folder: Path, number: int) -> Path:
     return folder / f"phase-{number + 1}"
 
 
-def _gather_logs(folder: Path, phases: Sequence[Phase]) -> None:
-    """One log of all phases, and one folder for the board."""
+def _sum_up(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the stage gave: steps are counted through its phases."""
+    last = dict(summaries[-1])
+    if "best_step" in last:
+        last["best_step"] += sum(summary["steps"] for summary in summaries[:-1])
+    return last | {name: sum(summary[name] for summary in summaries) for name in COUNTED_THROUGH.values()}
+
+
+def _gather_logs(folder: Path, phases: Sequence[Phase], summaries: Sequence[dict[str, Any]]) -> None:
+    """One log, whose steps and seconds are counted through all phases, and one folder for the board."""
     lines = []
     for number, phase in enumerate(phases):
         of_phase = _folder(folder, number)
-        of_log = (of_phase / LOG).read_text(encoding="utf-8").splitlines()
-        lines += [json.dumps({"phase": phase.name, **json.loads(line)}) + "\n" for line in of_log]
+        before = {
+            name: sum(summary[total] for summary in summaries[:number]) for name, total in COUNTED_THROUGH.items()
+        }
+        for line in (of_phase / LOG).read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            counted = {name: entry[name] + count for name, count in before.items()}
+            lines.append(json.dumps({"phase": phase.name, **entry, **counted}) + "\n")
         shutil.copytree(of_phase / BOARD, folder / BOARD / phase.name, dirs_exist_ok=True)
     write_atomically(folder / LOG, "".join(lines))
