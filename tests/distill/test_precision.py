@@ -22,7 +22,7 @@ def test_what_is_asked_for_is_taken(tmp_path):
 @pytest.mark.parametrize(("ratio", "chosen"), [(0.5, "fp32"), (1.0, "fp32"), (1.2, "fp32"), (2.0, "bf16")])
 def test_a_shorter_type_has_to_be_clearly_faster(monkeypatch, ratio, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(precision, "_seconds", lambda dtype: 1.0 if dtype == torch.bfloat16 else ratio)
+    monkeypatch.setattr(precision, "_seconds", lambda _plain, _short: [ratio, 1.0])
     fastest_precision.cache_clear()
     assert fastest_precision() == chosen
     fastest_precision.cache_clear()
