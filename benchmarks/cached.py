@@ -54,8 +54,8 @@ def main() -> None:
     of_tens = f"at most {curves['largest']:.2%} in ten steps"
     console.print(
         f"soft targets while training, cached against online: {curves['mean']:+.2%} in the mean, "
-        f"{curves['first']:+.2%} in the first tenth, {curves['last']:+.2%} in the last, {of_tens}; stated by the cache: "
-        f"{-made['second']['left_out']:+.2%}",
+        f"{curves['first']:+.2%} in the first tenth, {curves['last']:+.2%} in the last, {of_tens}; "
+        f"stated by the cache: {-made['second']['left_out']:+.2%}",
         highlight=False,
     )
     rows = [{"run": name, **values} for name, values in made.items()]
