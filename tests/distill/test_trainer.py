@@ -127,9 +127,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path):
     assert all(torch.isfinite(value).all() for value in saved.values())
 
 
-def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path):
+@pytest.mark.parametrize("clip", [1.0, 0.0])
+def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path, clip):
     """The loss may still be a number, as where a square root meets a zero."""
-    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=10, save_steps=2)
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=10, save_steps=2, clip=clip)
     calls = iter(range(1, 1000))
     bias = next(value for name, value in job.model.named_parameters() if name.endswith("attention.q_lin.bias"))
     bias.register_hook(lambda gradient: gradient * math.inf if next(calls) == 5 else gradient)

@@ -112,6 +112,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self._parts: dict[str, Tensor] = {}
         self._finite: list[Tensor] = []
         self._rows: list[int] = []
+        self._norm: Tensor | None = None
         self._unlogged = 0
         self.evaluation_seconds = 0.0
         self._learner = Learner(job.model, job.objective)
@@ -217,8 +218,16 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         if self.precision == "fp16":
             # The scaler of the loss looks itself: it skips such a step and scales down.
             return torch.zeros((), device=self.args.device)
-        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        return sharding.full(nn.utils.get_total_norm(gradients)).to(self.args.device)
+        norm, self._norm = self._norm, None
+        if norm is None:
+            gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+            norm = nn.utils.get_total_norm(gradients)
+        return sharding.full(norm).to(self.args.device)
+
+    def _clip_grad_norm(self, model: nn.Module) -> Tensor:
+        """Remember the norm, which takes a pass over all gradients."""
+        self._norm = super()._clip_grad_norm(model)
+        return self._norm
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add the mean of each loss since the last log."""
