@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -36,20 +37,22 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def stock():
     """Load a model directory in a process that cannot import PocketBERT."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", STOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    # A file takes whatever a version of transformers reports, where a pipe that nobody reads would fill up.
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", STOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
+        )
 
-    def load(folder, head):
-        process.stdin.write(json.dumps([str(folder), head]) + "\n")
-        process.stdin.flush()
-        answer = process.stdout.readline()
-        assert answer, process.stderr.read()
-        return json.loads(answer)
+        def load(folder, head):
+            process.stdin.write(json.dumps([str(folder), head]) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            assert answer, said.seek(0) or said.read()
+            return json.loads(answer)
 
-    yield load
-    process.stdin.close()
-    process.wait(timeout=30)
+        yield load
+        process.stdin.close()
+        process.wait(timeout=30)
 
 
 def rows(tmp_path, task):
