@@ -206,7 +206,7 @@ def make_recipe(name: str, setting: Setting, seed: int, base: str, flags: argpar
         output=str(flags.out / name / f"seed-{seed}"),
         teacher=Teacher(model=(setting.pairs and flags.pair_base) or base),
         student=Student(start=flags.pair_student if setting.pairs else None),
-        data=_rooted(setting.data, flags.data),
+        data=rooted(setting.data, flags.data),
         stages=[
             Stage(finetune=FinetuneStage(epochs=setting.teacher_epochs, **shared)),
             Stage(distill=DistillStage(epochs=setting.student_epochs, **shared)),
@@ -214,7 +214,7 @@ def make_recipe(name: str, setting: Setting, seed: int, base: str, flags: argpar
     )
 
 
-def _rooted(data: Data, folder: Path) -> Data:
+def rooted(data: Data, folder: Path) -> Data:
     """The same data with its paths inside a folder."""
 
     def root(sources: list[str] | None) -> list[str] | None:
@@ -247,7 +247,7 @@ def _markdown(results: list[Result], settings: dict[str, Setting], base: str, fl
     names = list(dict.fromkeys(result.name for result in results))
     parts = [
         f"Command: `python benchmarks/results.py {_arguments(names, base, flags)}`",
-        f"Machine: {_describe(describe_machine())}",
+        f"Machine: {describe(describe_machine())}",
         markdown_table(*quality_table(results)),
         markdown_table(*cost_table(results)),
         markdown_table(*_setting_table(names, settings)),
@@ -268,7 +268,8 @@ def _arguments(names: Sequence[str], base: str, flags: argparse.Namespace) -> st
     return f"{which} --seeds {' '.join(map(str, flags.seeds))}"
 
 
-def _describe(machine: Machine) -> str:
+def describe(machine: Machine) -> str:
+    """A machine and its libraries in one line."""
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     parts = [machine.cpu, f"{machine.cores:g} cores", machine.gpu or "no GPU", f"Python {machine.python}", versions]
     return "; ".join(parts)

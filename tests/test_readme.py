@@ -18,7 +18,10 @@ from pocketbert.export import verification
 from pocketbert.serve import server
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *(page for folder in ("docs", "recipes") for page in sorted((ROOT / folder).rglob("*.md"))),
+]
 VERBS = (
     "run", "tune", "pretrain", "finetune", "distill", "prune", "trim", "quantize", "export", "verify",
     "bench", "evaluate", "compare",

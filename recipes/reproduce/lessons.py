@@ -1,0 +1,159 @@
+"""The step ``tasks``: every task is learnt by the teacher and by each general student, and the answers are compared.
+
+A student learns twice from the same start: on the labels alone, and from the teacher. Its models go when the
+comparison stands, for a whole run makes hundreds; those of the teachers stay.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from common import console
+from plan import TEACHER, Plan, Unit
+from pocketbert import pipeline
+from pocketbert.data.sources import fingerprint
+from pocketbert.distill.rows import targets
+from pocketbert.files import hash_text, write_atomically
+from pocketbert.manifest import Manifest, hash_options, hash_weights
+from pocketbert.measure.evaluation import answer, open_for, rows_for
+from pocketbert.measure.results import Role, Size, TaskComparison
+from pocketbert.measure.scores import compare_predictions
+from pocketbert.measure.size import measure_size
+from pocketbert.recipe import Data, DistillStage, FinetuneStage, Losses, Student
+from results import Setting
+from rows import MAKERS
+
+Roles = dict[Role, str]
+"""Model directories by role."""
+
+
+class Lesson(BaseModel):
+    """What one student made of one task under one seed.
+
+    Attributes:
+        key: hash of all that it depends on.
+        distilled: teacher, student taught by the teacher, and the student taught by the labels alone.
+        alone: teacher, and as the student the one taught by the labels alone.
+        sizes: of teacher and student.
+        seconds: of training, the teacher's included.
+    """
+
+    key: str
+    distilled: TaskComparison
+    alone: TaskComparison
+    sizes: dict[Role, Size]
+    seconds: float
+
+
+def learn_tasks(plan: Plan) -> None:
+    """Learn what is not learnt yet, as far as the budget goes; what did not fit is named, and done at the next call."""
+    for name in plan.tasks:
+        if name in MAKERS:
+            MAKERS[name][1](plan.data, plan.out / "rows" / name)
+    end = math.inf if plan.budget is None else time.monotonic() + plan.budget
+    for unit in plan.units():
+        if not _learn(plan, unit, end):
+            break
+    left = missing(plan)
+    if left:
+        console.print(f"not learnt yet, {len(left)} in all: {'; '.join(map(str, left[:5]))}, …", highlight=False)
+
+
+def found(plan: Plan) -> Iterator[tuple[Unit, Lesson]]:
+    """Every lesson of the plan that stands, in its order."""
+    for unit in plan.units():
+        path = _path(plan, unit)
+        if path.is_file():
+            yield unit, Lesson.model_validate_json(path.read_bytes())
+
+
+def missing(plan: Plan) -> list[Unit]:
+    """What the plan holds and no lesson stands for."""
+    return [unit for unit in plan.units() if not _path(plan, unit).is_file()]
+
+
+def _path(plan: Plan, unit: Unit) -> Path:
+    return plan.folder(unit) / f"{unit.student}.json"
+
+
+def _learn(plan: Plan, unit: Unit, end: float) -> bool:
+    """Learn one unit; False where time was up before it was done."""
+    setting = plan.tasks[unit.task]
+    base = plan.made(TEACHER, "general" if setting.pairs else "teacher", setting.pairs)
+    start = plan.made(unit.student, "general", setting.pairs)
+    data, path, folder = plan.rows(unit.task), _path(plan, unit), plan.folder(unit)
+    shared = _shared(plan, setting, unit.seed)
+    key = _key(setting, shared, data, hash_weights(base), hash_weights(start))
+    if not (path.is_file() and Lesson.model_validate_json(path.read_bytes()).key == key):
+        console.rule(str(unit), align="left")
+        roles = _roles(folder, unit.student)
+        made: list[Manifest] = []
+        for train in _trainings(setting, shared, data, base, start, roles):
+            if time.monotonic() >= end:
+                return False
+            made.append(train())
+        write_atomically(path, _compare(key, unit.task, roles, data, made).model_dump_json(indent=2))
+    shutil.rmtree(folder / unit.student, ignore_errors=True)
+    return True
+
+
+def _roles(folder: Path, student: str) -> Roles:
+    return {
+        "teacher": str(folder / TEACHER),
+        "student": str(folder / student / "distilled"),
+        "without_teacher": str(folder / student / "labels-alone"),
+    }
+
+
+def _trainings(
+    setting: Setting, shared: dict[str, Any], data: Data, base: str, start: str, roles: Roles
+) -> Iterator[Callable[[], Manifest]]:
+    """The teacher, and the student with and without it."""
+    finetuning = FinetuneStage(epochs=setting.teacher_epochs, **shared)
+    how: Any = {"console": console, "replace": True}
+    yield partial(pipeline.finetune, finetuning, base, roles["teacher"], data, **how)
+    options = DistillStage(epochs=setting.student_epochs, **shared)
+    alone = options.model_copy(update={"losses": Losses(labels=1.0)})
+    student = Student(start=start)
+    yield partial(pipeline.distill, options, roles["teacher"], student, roles["student"], data, **how)
+    yield partial(pipeline.distill, alone, roles["teacher"], student, roles["without_teacher"], data, **how)
+
+
+def _shared(plan: Plan, setting: Setting, seed: int) -> dict[str, Any]:
+    """What the trainings of a task have in common."""
+    return {
+        "batch_size": setting.batch_size,
+        "learning_rate": min(setting.learning_rate, plan.size.most_rate),
+        "dropout": plan.size.dropout,
+        "seed": seed,
+    }
+
+
+def _key(setting: Setting, shared: dict[str, Any], data: Data, *weights: str) -> str:
+    sources = [*(data.train or []), *(data.validation or []), *(data.test or [])]
+    length = f"{setting.teacher_epochs} {setting.student_epochs}"
+    return hash_text(str(shared), length, hash_options(data), fingerprint(sources), *weights)
+
+
+def _compare(key: str, task: str, roles: Roles, data: Data, made: list[Manifest]) -> Lesson:
+    """Hold the answers of both students against the teacher's, on the rows that nothing was chosen by."""
+    opened = {role: open_for(data, model) for role, model in roles.items()}
+    rows = rows_for(data, opened["teacher"])
+    answers = {role: answer(model, rows) for role, model in opened.items()}
+    examples = answers["teacher"].encoded.examples
+    true = targets(examples)
+    teacher, student, alone = (answers[role].predictions for role in roles)
+    majority = rows.task.majority(targets(rows.train), examples)
+    return Lesson(
+        key=key,
+        distilled=compare_predictions(rows.task, true, teacher, student, alone, majority, name=task),
+        alone=compare_predictions(rows.task, true, teacher, alone, None, majority, name=task),
+        sizes={role: measure_size(roles[role]) for role in ("teacher", "student")},
+        seconds=sum(manifest.metrics["seconds"] for manifest in made),
+    )

@@ -1,0 +1,112 @@
+r"""The mission's table, from text to what was kept: a teacher, general students, tasks.
+
+    python recipes/reproduce/run.py teacher --budget 1h
+    python recipes/reproduce/run.py general --budget 40m
+    python recipes/reproduce/run.py tasks --budget 2h
+    python recipes/reproduce/run.py table
+
+Each step can be stopped at any moment (Ctrl-C, SIGTERM, ``timeout 9m``) and run again, with the same flags. The README
+beside this file says what each makes and how a budget is shared out.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+from bases import make_students, make_teacher
+from common import PUBLIC_DATA, call, console, make_parser
+from lessons import learn_tasks
+from plan import STUDENTS, Plan
+from pocketbert.recipe.sections import parse_duration
+from results import SHORT as SHORT_TASKS
+from results import Setting
+from rows import MAKERS
+from settings import TASKS
+from sizes import SHORT, SIZES, default_size
+from tables import write_tables
+
+STEPS: dict[str, Callable[[Plan], None]] = {
+    "teacher": make_teacher,
+    "general": make_students,
+    "tasks": learn_tasks,
+    "table": write_tables,
+}
+BUDGETS = {"teacher": 54 * 60.0, "general": 45 * 60.0}
+"""Seconds of the steps that are told no other; ``tasks`` then learns everything."""
+
+
+def main() -> None:
+    """Walk the steps that are named, in the order in which they build on one another."""
+    flags = _flags()
+    for name, step in STEPS.items():
+        if name in flags.steps:
+            console.rule(name, characters="═", align="left")
+            step(_plan(flags, name))
+
+
+def _flags() -> argparse.Namespace:
+    parser = make_parser(__doc__ or "")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("steps", nargs="+", choices=list(STEPS), help="what to do")
+    parser.add_argument("--budget", type=duration, metavar="TIME", help="of each step named: 90s, 20m, 1.5h")
+    parser.add_argument("--size", choices=list(SIZES), default=default_size(), help="of the teacher; by the hardware")
+    # Relative: what was learnt is known by the path of its data too, and the run may move to another machine.
+    data = Path(os.path.relpath(PUBLIC_DATA))
+    parser.add_argument("--data", type=Path, default=data, metavar="DIR", help="folder of the public data")
+    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"), metavar="DIR", help="where all goes")
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), help="which; all whose data is there when absent")
+    parser.add_argument("--students", nargs="+", choices=STUDENTS, default=STUDENTS, help="which general students")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="of tasks that are not small; those have five"
+    )
+    return parser.parse_args()
+
+
+def duration(text: str) -> float:
+    """Seconds of ``90s``, ``20m``, ``1.5h``."""
+    seconds = float(parse_duration(text))
+    if seconds <= 0:
+        raise ValueError
+    return seconds
+
+
+def _plan(flags: argparse.Namespace, step: str) -> Plan:
+    return Plan(
+        out=flags.out / "short" if flags.short else flags.out,
+        data=flags.data,
+        size=SHORT if flags.short else SIZES[flags.size],
+        tasks=SHORT_TASKS if flags.short else _tasks(flags),
+        students=tuple(name for name in STUDENTS if name in flags.students),
+        seeds=flags.seeds,
+        budget=flags.budget or BUDGETS.get(step),
+        json=flags.json,
+    )
+
+
+def _tasks(flags: argparse.Namespace) -> dict[str, Setting]:
+    """The tasks that are named, or all whose files are there or that were learnt where they are."""
+    if flags.tasks:
+        return {name: setting for name, setting in TASKS.items() if name in flags.tasks}
+    there = {
+        name: setting
+        for name, setting in TASKS.items()
+        if (flags.out / "tasks" / name).is_dir() or has_data(flags.data, name)
+    }
+    for name in TASKS.keys() - there.keys():
+        console.print(f"{name} is left out: its files are not all in {flags.data}", highlight=False)
+    return there
+
+
+def has_data(folder: Path, task: str) -> bool:
+    """Whether all files of a task are in the folder of the public data."""
+    data = TASKS[task].data
+    files = [MAKERS[task][0]] if task in MAKERS else [*(data.train or []), *(data.validation or []), *(data.test or [])]
+    return all((folder / file).is_file() for file in files)
+
+
+if __name__ == "__main__":
+    call(main)

@@ -1,0 +1,251 @@
+"""The reproduction, on a few sentences: from text to the table, gone on with, and never done twice."""
+
+import gc
+import importlib
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import tiny
+from pocketbert import pipeline
+from pocketbert.errors import PocketBertError
+from pocketbert.recipe import Data
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLIC_DATA = ROOT.parent / "shared" / "data"
+STUDENTS = ("minilmv2", "layers")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def found_from_here():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        patch.syspath_prepend(ROOT / "recipes" / "reproduce")
+        yield
+
+
+def module(name):
+    return importlib.import_module(name)
+
+
+def write_sentences(path):
+    """Text of whole sentences, which pairs are made of."""
+    random_ = random.Random(0)
+    sentences = [" ".join(tiny.sentence(random_, tiny.GOOD, 20)).capitalize() + "." for _ in range(400)]
+    path.write_text("\n\n".join(" ".join(sentences[start : start + 8]) for start in range(0, 400, 8)), encoding="utf-8")
+
+
+def rows_of(folder, pairs):
+    files = [str(tiny.write_reviews(folder / f"{role}-{pairs}.csv", 40, seed, pairs).name)
+             for seed, role in enumerate(("train", "test"))]  # fmt: skip
+    return Data(task="classification", train=[files[0]], test=[files[1]], max_length=32)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """A whole run: a teacher of two layers, students of one, a task of texts and one of pairs."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    write_sentences(folder / "text.txt")
+    setting = module("results").Setting
+    tasks = {"texts": setting(rows_of(folder, False), 1, 1), "CoLA": setting(rows_of(folder, True), 1, 1, pairs=True)}
+    size = replace(
+        module("sizes").SHORT,
+        vocabulary={"vocabulary": 101},
+        corpus=("text.txt",),
+        pairs="text.txt",
+        block=16,
+        limit=40,
+    )
+    plan = module("plan").Plan(folder / "out", folder, size, tasks, STUDENTS, seeds=1, budget=None)
+    # Every training ends with a collection of garbage, which is most of its time with all that tests have imported.
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module("plan"), "SMALL_SEEDS", 1)
+        for step in module("run").STEPS.values():
+            step(plan)
+        yield plan
+    gc.unfreeze()
+
+
+def models(folder):
+    return {str(path.parent.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+
+
+def test_there_is_a_teacher_and_each_student_with_and_without_a_lesson_on_pairs(plan):
+    general = {"start", "teacher", *STUDENTS, *(f"pairs/{name}" for name in ("teacher", *STUDENTS))}
+    assert {name for name in models(plan.out) if not name.startswith("tasks/")} == general
+    stages = {name: json.loads((plan.out / name / "manifest.json").read_bytes()) for name in general}
+    assert stages["minilmv2"]["options"]["method"] == "minilmv2" and stages["layers"]["metrics"] == {}
+    assert stages["pairs/minilmv2"]["parents"][1]["source"].endswith("out/minilmv2")
+
+
+def test_each_seed_of_each_task_is_learnt_by_each_student(plan):
+    lessons = dict(module("lessons").found(plan))
+    units = {(unit.task, unit.seed, unit.student) for unit in lessons}
+    assert units == {(task, 0, name) for task in ("texts", "CoLA") for name in STUDENTS}
+    assert not module("lessons").missing(plan)
+
+
+def test_small_tasks_have_five_seeds_and_every_task_comes_before_the_next_seed(plan, monkeypatch):
+    monkeypatch.setattr(module("plan"), "SMALL_SEEDS", module("settings").SMALL_SEEDS)
+    places = [(unit.seed, unit.task) for unit in replace(plan, students=("layers",)).units()]
+    assert places == [(0, "texts"), (0, "CoLA"), (1, "CoLA"), (2, "CoLA"), (3, "CoLA"), (4, "CoLA")]
+
+
+def test_a_lesson_holds_both_ways_against_the_teacher(plan):
+    lesson = next(lesson for _, lesson in module("lessons").found(plan))
+    assert lesson.distilled.models["teacher"] == lesson.alone.models["teacher"]
+    assert lesson.distilled.models["without_teacher"] == lesson.alone.models["student"]
+    scores = {role: each.score for role, each in lesson.distilled.models.items()}
+    assert lesson.distilled.kept.value == pytest.approx(scores["student"] / scores["teacher"])
+    assert lesson.sizes["student"].parameters < lesson.sizes["teacher"].parameters
+
+
+def test_the_models_of_a_tasks_students_go_and_its_teachers_stay(plan):
+    of_tasks = {name for name in models(plan.out) if name.startswith("tasks/")}
+    assert of_tasks == {"tasks/texts/seed-0/teacher", "tasks/CoLA/seed-0/teacher"}
+
+
+def test_what_is_done_is_not_done_again(plan, monkeypatch):
+    before = models(plan.out)
+    monkeypatch.setattr("pocketbert.distill.stage.StageFolder.begin", lambda stage: pytest.fail(f"{stage.folder}"))
+    for step in module("run").STEPS.values():
+        step(plan)
+    assert models(plan.out) == before
+
+
+def test_what_a_budget_leaves_out_is_named(plan, capsys):
+    more = replace(plan, seeds=2, budget=1e-9)
+    module("lessons").learn_tasks(more)
+    assert "not learnt yet, 4 in all: texts, seed 1, minilmv2" in capsys.readouterr().out
+    module("tables").write_tables(more)
+    assert "Not learnt yet: texts, seed 1, minilmv2; " in (plan.out / "reproduce.md").read_text(encoding="utf-8")
+
+
+def test_a_killed_lesson_goes_on_with_what_it_had(plan, monkeypatch):
+    more = replace(plan, tasks={"texts": plan.tasks["texts"]}, seeds=2, students=("layers",))
+    real = pipeline.distill
+
+    def killed(options, teacher, student, output, *args, **kwargs):
+        if output.endswith("labels-alone"):
+            raise KeyboardInterrupt
+        return real(options, teacher, student, output, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "distill", killed)
+        with pytest.raises(KeyboardInterrupt):
+            module("lessons").learn_tasks(more)
+    left = models(plan.out)
+    module("lessons").learn_tasks(more)
+    name = "tasks/texts/seed-1/teacher"
+    assert models(plan.out)[name] == left[name] and "tasks/texts/seed-1/layers/distilled" in left
+    assert not module("lessons").missing(more)
+
+
+def test_a_step_says_which_one_comes_before_it(plan, tmp_path):
+    empty = replace(plan, out=tmp_path)
+    for step, needed in {"general": "teacher", "tasks": "teacher", "table": "tasks"}.items():
+        with pytest.raises(PocketBertError, match=f"run the step {needed} first"):
+            module("run").STEPS[step](empty)
+
+
+def comparison(name, teacher, student):
+    """A comparison of which nothing but two scores is known."""
+    results = module("pocketbert.measure.results")
+    interval = results.Interval(low=0.0, high=1.0)
+    scored = {"teacher": teacher, "student": student, "majority": 0.2}
+    ratio = results.Ratio(value=student / teacher, interval=interval) if teacher > 0 else results.Ratio(reason="none")
+    return results.TaskComparison(
+        name=name, task="classification", examples=9, deciding=["accuracy"], kept=ratio, kept_above_majority=ratio,
+        models={role: results.ModelScores(metrics={}, score=each, interval=interval) for role, each in scored.items()},
+        agreement=1.0,
+    )  # fmt: skip
+
+
+def test_means_are_of_shares_and_as_the_paper_counts_shares_of_means():
+    scores = {"CoLA": (0.0, 0.2), "RTE": (0.8, 0.4), "IMDb": (0.6, 0.6)}
+    units = {name: module("plan").Unit(name, 0, "layers") for name in scores}
+    lessons = {
+        units[name]: module("lessons").Lesson(
+            key="", distilled=comparison(name, *pair), alone=comparison(name, *pair), sizes={}, seconds=0.0
+        )
+        for name, pair in scores.items()
+    }
+    learnt = module("learnt").Learnt(lessons, list(scores), [("layers", "alone"), ("layers", "distilled")])
+    _, rows = module("tables")._kept_table(learnt)
+    told = {row[0]: row[1:] for row in rows}
+    assert told["all, mean of 2, without CoLA"][0].startswith("75.0 %")  # (1/2 + 1) / 2
+    assert told["all, share of the mean score"][0] == "85.7 %"  # 1.2 / 1.4
+    assert told["GLUE, share of the mean score"] == ["75.0 %", "75.0 %", "79.5 → 77, 96.9 %", "–"]
+    assert told["RTE"][2:] == ["69.3 → 59.9, 86.4 %", "–"]
+
+
+def test_qnli_is_split_for_good(tmp_path):
+    lines = [f"{number}\tquestion\tsentence\x85\tentailment" for number in range(10)]
+    source = tmp_path / "glue" / "QNLI" / "dev.tsv"
+    source.parent.mkdir(parents=True)
+    source.write_text("\n".join(["index\tquestion\tsentence\tlabel", *lines]) + "\n", encoding="utf-8")
+    module("rows").split_qnli(tmp_path, tmp_path / "made")
+    header, *tested = (tmp_path / "made" / "test.tsv").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    learnt = (tmp_path / "made" / "train.tsv").read_text(encoding="utf-8").removesuffix("\n").split("\n")[1:]
+    assert header.startswith("index") and tested == [lines[3], lines[7]] and sorted(tested + learnt) == lines
+
+
+def test_clinc150_is_unpacked(tmp_path):
+    (tmp_path / "clinc150").mkdir()
+    splits = {name: [["say it", "repeat"]] for name in ("train", "val", "test", "oos_test")}
+    (tmp_path / "clinc150" / "data_full.json").write_text(json.dumps(splits), encoding="utf-8")
+    module("rows").unpack_clinc150(tmp_path, tmp_path / "made")
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"train.jsonl", "val.jsonl", "test.jsonl"}
+    assert json.loads((tmp_path / "made" / "val.jsonl").read_text()) == {"text": "say it", "label": "repeat"}
+
+
+def test_data_that_is_missing_is_named(tmp_path):
+    for _, make in module("rows").MAKERS.values():
+        with pytest.raises(PocketBertError, match="no such file; name the folder of the data by --data"):
+            make(tmp_path, tmp_path)
+
+
+def test_no_task_reports_a_row_that_it_chooses_on():
+    for setting in module("settings").TASKS.values():
+        data = setting.data
+        assert data.test and not set(data.test) & {*(data.train or []), *(data.validation or [])}
+
+
+def test_every_group_of_tasks_names_tasks():
+    settings = module("settings")
+    named = settings.GLUE | settings.SMALL | settings.PAPER.keys() | settings.PAPER_DISTILLED.keys()
+    assert named <= settings.TASKS.keys() and module("rows").MAKERS.keys() <= settings.TASKS.keys()
+
+
+@pytest.mark.skipif(not PUBLIC_DATA.is_dir(), reason="the public data is not beside the project")
+def test_the_public_data_is_found_for_every_task():
+    settings, run = module("settings"), module("run")
+    assert all(run.has_data(PUBLIC_DATA, name) for name in settings.TASKS)
+    sizes = module("sizes").SIZES.values()
+    text = {
+        name for size in sizes for name in (*size.corpus, size.pairs, *filter(None, [size.vocabulary.get("tokenizer")]))
+    }
+    assert all((PUBLIC_DATA / name).is_file() for name in text)
+
+
+def test_without_data_there_are_the_tasks_that_were_learnt_elsewhere(tmp_path, capsys):
+    (tmp_path / "out" / "tasks" / "RTE").mkdir(parents=True)
+    flags = SimpleNamespace(tasks=None, out=tmp_path / "out", data=tmp_path)
+    assert list(module("run")._tasks(flags)) == ["RTE"]
+    assert "IMDb is left out: its files are not all in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90.0), ("1.5h", 5400.0)])
+def test_a_budget_is_a_duration(text, seconds):
+    assert module("run").duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "soon"])
+def test_a_budget_of_no_time_is_refused(text):
+    with pytest.raises(ValueError):
+        module("run").duration(text)
