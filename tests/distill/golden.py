@@ -55,6 +55,16 @@ def contrastive(student: Array, teacher: Array, temperature: float) -> float:
     return float(-np.mean(np.log(np.diag(shares) / shares.sum(axis=1))))
 
 
+def similarities(student: Array, teacher: Array, temperature: float) -> float:
+    """Mean over rows of KL(teacher, student), each a softmax of a row's similarities to the other rows."""
+    rows = range(len(student))
+    near = [
+        [softmax([(1 - cosine(model[i], model[j])) / temperature for j in rows if j != i]) for i in rows]
+        for model in (teacher, student)
+    ]
+    return float(np.mean([rel_entr(p, q).sum() for p, q in zip(*near, strict=True)]))
+
+
 def scores(queries: Array, keys: Array, heads: int) -> list[Array]:
     """Of one sequence, (tokens, width) each: by head the products over the root of its width."""
     size = queries.shape[1] // heads

@@ -36,7 +36,7 @@ def test_accumulation_of_masked_lm_distillation(tmp_path, soft_positions):
 
 
 def test_accumulation_of_losses_of_the_inside(tmp_path):
-    """All but the contrastive one, whose wrong answers are those of a pass; the student has another width."""
+    """All but those that compare the texts of a pass with one another; the student has another width."""
     names = ("hidden", "embeddings", "relations", "value_relations", "attention_scores", "attention_maps")
     losses = Losses(**dict.fromkeys((*names, "representations"), 0.1))
     compare(

@@ -101,3 +101,33 @@ def test_contrastive_refuses_a_temperature_of_nothing_and_other_widths():
         losses.contrastive_loss(torch.ones(2, 3), torch.ones(2, 3), 0.0)
     with pytest.raises(ValueError, match="differ in shape"):
         losses.contrastive_loss(torch.ones(2, 3), torch.ones(2, 4), 1.0)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_similarities_are_the_divergence_of_nearness_to_the_others(temperature):
+    student, teacher = RANDOM.normal(size=(6, 4)), RANDOM.normal(size=(6, 9))
+    found = losses.similarity_loss(tensor(student), tensor(teacher), temperature)
+    assert found.item() == pytest.approx(golden.similarities(student, teacher, temperature), rel=1e-4)
+    halved = losses.similarity_loss(tensor(student), tensor(teacher), temperature, 12)
+    assert halved.item() == pytest.approx(found.item() / 2, rel=1e-6)
+
+
+def test_similarities_ask_neither_for_direction_nor_for_length():
+    teacher = tensor(RANDOM.normal(size=(6, 9)))
+    turn, _ = np.linalg.qr(RANDOM.normal(size=(9, 9)))
+    assert losses.similarity_loss(3 * teacher @ tensor(turn), teacher, 0.05).item() == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_similarities_of_too_few_rows_are_nothing_to_learn_from(rows):
+    student = torch.randn(rows, 3, requires_grad=True)
+    loss = losses.similarity_loss(student, torch.randn(rows, 3), 0.05)
+    loss.backward()
+    assert loss.item() == 0 and student.grad.abs().max() == 0
+
+
+def test_similarities_refuse_other_rows_and_a_temperature_of_nothing():
+    with pytest.raises(ValueError, match="positive"):
+        losses.similarity_loss(torch.ones(2, 3), torch.ones(2, 3), 0.0)
+    with pytest.raises(ValueError, match="differ in shape"):
+        losses.similarity_loss(torch.ones(2, 3), torch.ones(3, 3), 1.0)

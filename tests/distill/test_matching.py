@@ -102,7 +102,7 @@ def test_every_loss_looks_at_no_more_than_it_needs():
         _, matching, *_ = run(name)
         looks[name] = (matching.student, matching.teacher)
     last = (Inside(states=frozenset({1})), Inside(states=frozenset({3})))
-    assert looks["cosine"] == looks["contrastive"] == looks["representations"] == last
+    assert looks["cosine"] == looks["contrastive"] == looks["similarities"] == looks["representations"] == last
     assert looks["hidden"] == looks["feature_maps"]
     assert looks["hidden"] == (Inside(states=frozenset({0, 1})), Inside(states=frozenset({1, 3})))
     assert looks["embeddings"] == (Inside(states=frozenset({EMBEDDINGS})),) * 2
@@ -132,13 +132,14 @@ def test_last_states_embeddings_and_first_tokens():
     assert found == pytest.approx(golden.patience(*first), rel=1e-5)
 
 
-def test_contrastive_takes_means_of_real_tokens():
-    found, _, student, teacher = run("contrastive", contrastive_temperature=0.5)
+@pytest.mark.parametrize(("name", "width"), [("contrastive", 8), ("similarities", 8), ("similarities", 12)])
+def test_texts_are_compared_by_the_means_of_their_real_tokens(name, width):
+    found, _, student, teacher = run(name, width=width, contrastive_temperature=0.5)
     vectors = [
         np.stack([whole.states[layer][row, :length].mean(dim=0).double().numpy() for row, length in enumerate(LENGTHS)])
         for whole, layer in ((student, 1), (teacher, 3))
     ]
-    assert found == pytest.approx(golden.contrastive(*vectors, 0.5), rel=1e-4)
+    assert found == pytest.approx(getattr(golden, name)(*vectors, 0.5), rel=1e-4)
 
 
 def of_attention(of_sequence, student, teacher, pick, heads):
@@ -205,7 +206,8 @@ def test_models_of_one_width_need_no_projection_but_that_of_representations():
         ("cosine", Shape(2, 12, 2), "losses.cosine compares models with the same hidden width, but the student has 12 "
          r"and the teacher 8; losses\.relations compares any: docs/losses/README\.md"),
         ("patience", Shape(2, 12, 2), "losses.patience compares models with the same hidden width"),
-        ("contrastive", Shape(2, 12, 2), "losses.contrastive compares models with the same hidden width"),
+        ("contrastive", Shape(2, 12, 2), r"losses.contrastive compares models with the same hidden width.*; "
+         r"losses\.similarities compares any"),
         ("feature_maps", Shape(2, 12, 2), r"losses.feature_maps .*; losses\.hidden compares any"),
         ("attention_scores", Shape(2, 8, 4), "same number of heads, but the student has 4 and the teacher 2; "
          r"losses\.relations compares any"),

@@ -63,7 +63,9 @@ def test_a_method_on_rows(tmp_path, method):
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_every_family_can_be_compared_inside(tmp_path, family):
     names = ("hidden", "embeddings", "feature_maps", "attention_scores", "attention_maps", "relations")
-    losses = Losses(**dict.fromkeys((*names, "value_relations", "patience", "representations", "contrastive"), 1.0))
+    losses = Losses(
+        **dict.fromkeys((*names, "value_relations", "patience", "representations", "contrastive", "similarities"), 1.0)
+    )
     text = tiny.write_text(tmp_path / "text.txt", 30)
     teacher = tiny.make_checkpoint(tmp_path / "teacher", family, layers=4)
     options = DistillStage(losses=losses, corpus=[str(text)], block=16, **SHORT)

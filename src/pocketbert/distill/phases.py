@@ -53,7 +53,7 @@ class Course:
         phases: one after the other; their shares add up to 1.
         layer_map: which layers are compared.
         relation_heads: of the relations; None for as many as the widths allow.
-        contrastive_temperature: of the contrastive loss.
+        contrastive_temperature: of the losses that compare the texts of a batch.
         soft_positions: for the masked language model, where soft targets are compared.
     """
 

@@ -214,6 +214,7 @@ class Losses(Section):
     patience: float = Field(0.0, ge=0, description="squared distance of the first token's directions below the top")
     representations: float = Field(0.0, ge=0, description="squared error of last hidden states through GELU")
     contrastive: float = Field(0.0, ge=0, description="finding the teacher's vector of a text among those of a batch")
+    similarities: float = Field(0.0, ge=0, description="KL of how near each text of a batch is to the others")
 
 
 class Student(Section):

@@ -102,7 +102,9 @@ class DistillStage(Training):
     relation_heads: int | None = Field(
         None, gt=0, description="heads that relations are cut into; up to 48, as the widths allow, when absent"
     )
-    contrastive_temperature: float = Field(0.05, gt=0, description="divides the cosines of the contrastive loss")
+    contrastive_temperature: float = Field(
+        0.05, gt=0, description="divides the cosines of the contrastive loss and of the similarities"
+    )
     soft_targets: Literal["masked", "all"] = Field(
         "masked",
         description="where masked-LM soft targets are computed: masked positions, or all real tokens",

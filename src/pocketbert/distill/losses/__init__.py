@@ -10,7 +10,7 @@ from pocketbert.distill.losses.attention import (
     attention_scores,
     relation_loss,
 )
-from pocketbert.distill.losses.states import contrastive_loss, cosine_loss, patience_loss
+from pocketbert.distill.losses.states import contrastive_loss, cosine_loss, patience_loss, similarity_loss
 from pocketbert.distill.losses.targets import (
     binary_cross_entropy_loss,
     binary_soft_target_loss,
@@ -32,6 +32,7 @@ __all__ = [
     "cross_entropy_loss",
     "patience_loss",
     "relation_loss",
+    "similarity_loss",
     "soft_target_loss",
     "squared_error_loss",
     "top_k_soft_target_loss",

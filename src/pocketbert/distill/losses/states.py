@@ -70,3 +70,37 @@ def contrastive_loss(
     own = torch.arange(len(student), device=student.device)
     total = functional.cross_entropy(student @ teacher.T / temperature, own, reduction="sum")
     return total / divisor(student_vectors, count)
+
+
+def similarity_loss(
+    student_vectors: Tensor, teacher_vectors: Tensor, temperature: float, count: Tensor | float | None = None
+) -> Tensor:
+    """KL divergence of how near a row is to each of the others, for teacher and student (Koohpayegani et al. 2020).
+
+    Each model compares its own vectors among themselves, so that they may be of any two widths.
+
+    Args:
+        student_vectors: (rows, width), one of each text.
+        teacher_vectors: (rows, another width), no gradient.
+        temperature: divides the cosines before the softmax over the other rows; positive.
+        count: rows to average over.
+
+    Returns:
+        Scalar: summed over the other rows, averaged over rows; 0 of fewer than three rows.
+
+    Raises:
+        ValueError: one model has more rows than the other, or temperature is not positive.
+    """
+    check_shapes(student_vectors[:, :0], teacher_vectors[:, :0])
+    check_temperature(temperature)
+    student, teacher = (_log_nearness(vectors, temperature) for vectors in (student_vectors, teacher_vectors))
+    return functional.kl_div(student, teacher, reduction="sum", log_target=True) / divisor(student_vectors, count)
+
+
+def _log_nearness(vectors: Tensor, temperature: float) -> Tensor:
+    """(rows, rows - 1) log-probabilities over the other rows: a row is as near to itself in every model."""
+    rows = len(vectors)
+    directions = functional.normalize(vectors.float(), dim=-1)
+    others = ~torch.eye(rows, dtype=torch.bool, device=vectors.device)
+    cosines = (directions @ directions.T)[others].reshape(rows, max(rows - 1, 0))
+    return functional.log_softmax(cosines / temperature, dim=-1)

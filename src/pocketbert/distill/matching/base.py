@@ -43,7 +43,7 @@ class Comparison:
     Attributes:
         pairs: layers that are compared, one of the student and one of the teacher.
         relation_heads: of the relations; None for as many as the widths allow.
-        contrastive_temperature: of the contrastive loss.
+        contrastive_temperature: of the losses that compare the texts of a batch.
     """
 
     pairs: Pairs

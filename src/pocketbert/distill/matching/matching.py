@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from pocketbert.distill.matching.attention import AttentionMaps, AttentionScores, Relations, ValueRelations
 from pocketbert.distill.matching.base import Comparison, Match, Models, Step
-from pocketbert.distill.matching.sequences import Contrastive, Patience
+from pocketbert.distill.matching.sequences import Contrastive, Patience, Similarities
 from pocketbert.distill.matching.states import Cosine, Embeddings, FeatureMaps, Hidden, Representations
 from pocketbert.models.inside import Inside, Seen
 from pocketbert.recipe import Losses
@@ -23,6 +23,7 @@ MATCHES: dict[str, type[Match]] = {
         Patience,
         Representations,
         Contrastive,
+        Similarities,
     )
 }
 """Losses of the inside of two models, by their names in a recipe."""

@@ -29,21 +29,43 @@ class Patience(Match):
         )
 
 
-class Contrastive(Match):
-    """The mean of a text's last hidden states: nearest to the teacher's of the same text among those of a batch."""
+class _OfTexts(Match):
+    """What compares one vector of each text, the mean of its last hidden states, among the texts of a micro-batch."""
+
+    def __init__(self, models: Models, how: Comparison) -> None:
+        super().__init__(models, how)
+        self.look_at_states([self.last])
+
+    def vectors(self, student: Seen, teacher: Seen, step: Step) -> tuple[Tensor, Tensor]:
+        """The vectors of both models, (batch, width) each."""
+        own, theirs = student.states[self.last[0]], teacher.states[self.last[1]]
+        return _mean_of_tokens(own, step.real), _mean_of_tokens(theirs, step.real)
+
+
+class Contrastive(_OfTexts):
+    """A text's vector: nearest to the teacher's of the same text among those of a batch."""
 
     name = "contrastive"
 
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
-        self.need_same_width()
-        self.look_at_states([self.last])
+        self.need_same_width(instead="similarities")
 
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
         """See :func:`~pocketbert.distill.losses.contrastive_loss`; the wrong answers are those of the micro-batch."""
-        own = _mean_of_tokens(student.states[self.last[0]], step.real)
-        theirs = _mean_of_tokens(teacher.states[self.last[1]], step.real)
+        own, theirs = self.vectors(student, teacher, step)
         return losses.contrastive_loss(own, theirs, self.how.contrastive_temperature, step.sequences)
+
+
+class Similarities(_OfTexts):
+    """How near each text of a batch is to the others: the same in both models, whatever their widths."""
+
+    name = "similarities"
+
+    def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
+        """See :func:`~pocketbert.distill.losses.similarity_loss`; the other texts are those of the micro-batch."""
+        own, theirs = self.vectors(student, teacher, step)
+        return losses.similarity_loss(own, theirs, self.how.contrastive_temperature, step.sequences)
 
 
 def _mean_of_tokens(states: Tensor, real: Tensor) -> Tensor:
