@@ -4,6 +4,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+import pocketbert
 import tiny
 from pocketbert import pipeline
 from pocketbert.errors import GateBreach, PocketBertError
@@ -11,7 +12,7 @@ from pocketbert.measure import bench_timing, evaluation, language
 from pocketbert.measure.comparison import Report
 from pocketbert.measure.results import Startup
 from pocketbert.pipeline import comparing
-from pocketbert.recipe import Recipe
+from pocketbert.recipe import Data, ExportStage, Recipe
 
 QUIET = Console(quiet=True)
 
@@ -230,3 +231,44 @@ def test_a_recipe_without_rows_is_refused(tmp_path):
     tree = {"name": "x", "output": str(tmp_path / "run"), "teacher": {"model": str(teacher)}}
     with pytest.raises(PocketBertError, match="finetune: name the rows of a task"):
         walk({**tree, "stages": [{"finetune": {}}]})
+
+
+def embedding_tree(tmp_path):
+    """A recipe with a teacher of embeddings, and scored pairs to report."""
+    tiny.make_checkpoint(tmp_path / "teacher", "bert", "", layers=2)
+    rows = {
+        "train": str(tiny.write_lines(tmp_path / "texts.txt", 40)),
+        "test": str(tiny.write_similar(tmp_path / "pairs.csv", 30)),
+    }
+    return {
+        "name": "vectors",
+        "output": str(tmp_path / "run"),
+        "threads": 1,
+        "teacher": {"model": str(tmp_path / "teacher")},
+        "data": {"task": "embedding", **rows, "max_length": 32},
+        "stages": [{"distill": {"steps": 3, "batch_size": 8, "precision": "fp32"}}],
+    }
+
+
+def test_embeddings_go_from_a_recipe_to_a_file_that_gives_the_students_vectors(tmp_path):
+    tree = embedding_tree(tmp_path)
+    (task,) = walk(tree).tasks
+    assert task.task == "embedding" and task.deciding == ["spearman"] and task.gain is None
+    assert set(task.models) == {"teacher", "student", "majority"} and task.models["majority"].score == 0
+    made, exported = tmp_path / "run" / "01-distill", tmp_path / "exported"
+    data = Data.model_validate(tree["data"])
+    manifest = pipeline.export(ExportStage(formats=["onnx"]), str(made), exported, data, console=QUIET)
+    assert manifest.stage == "export"
+    student = tiny.load_stock(made, "").eval()
+    tokens = tiny.make_tokenizer("bert")("the grey cat", return_tensors="pt")
+    states = student(tokens["input_ids"], tokens["attention_mask"])[0][0]
+    vectors = pocketbert.load(exported, normalise=False)
+    assert vectors("the grey cat").vector == pytest.approx(states.mean(dim=0).detach().numpy(), abs=1e-4)
+
+
+def test_a_recipe_of_embeddings_without_scored_pairs_is_refused_at_once(tmp_path):
+    tree = embedding_tree(tmp_path)
+    del tree["data"]["test"]
+    with pytest.raises(PocketBertError, match=r"stages.0.distill: embedding is scored on pairs .* name such in data"):
+        walk(tree)
+    assert not (tmp_path / "run" / "01-distill").exists()

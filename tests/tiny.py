@@ -52,6 +52,27 @@ def write_reviews(path: Path, rows: int, seed: int = 0, pairs: bool = False) -> 
     return path
 
 
+def write_similar(path: Path, rows: int, seed: int = 0) -> Path:
+    """A CSV of pairs of texts, and the share of their words that both have."""
+    random_ = random.Random(seed)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sentence1", "sentence2", "score"])
+        for _ in range(rows):
+            one, other = (sentence(random_, random_.choice([GOOD, BAD])) for _ in range(2))
+            shared = len({*one} & {*other}) / len({*one, *other})
+            writer.writerow([" ".join(one), " ".join(other), f"{shared:.3f}"])
+    return path
+
+
+def write_lines(path: Path, rows: int, seed: int = 0) -> Path:
+    """Plain text, a text a line."""
+    random_ = random.Random(seed)
+    texts = [" ".join(sentence(random_, random_.choice([GOOD, BAD]))) for _ in range(rows)]
+    path.write_text("\n".join(texts) + "\n", encoding="utf-8")
+    return path
+
+
 def write_tags(path: Path, rows: int, seed: int = 0) -> Path:
     """JSONL of words and their tags."""
     random_ = random.Random(seed)
@@ -130,14 +151,19 @@ def make_config(family: str, tokenizer: Any, layers: int = 2, width: int = 32, *
 
 
 def make_model(family: str, head: str, tokenizer: Any, seed: int = 0, **fields: Any) -> PreTrainedModel:
-    """A random model with a head, large enough weights to have opinions."""
+    """A random model with a head (none where it is empty), large enough weights to have opinions."""
     torch.manual_seed(seed)
     labels = {"SequenceClassification": LABELS, "TokenClassification": TAGS}.get(head)
     if labels and "num_labels" not in fields:
         fields |= {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
     fields.setdefault("initializer_range", 0.2)
-    model = getattr(transformers, f"AutoModelFor{head}").from_config(make_config(family, tokenizer, **fields))
+    model = auto_class(head).from_config(make_config(family, tokenizer, **fields))
     return model.eval()
+
+
+def auto_class(head: str) -> Any:
+    """The class that loads a model with a head, or without one."""
+    return getattr(transformers, f"AutoModelFor{head}" if head else "AutoModel")
 
 
 def make_checkpoint(folder: Path, family: str = "bert", head: str = "MaskedLM", **fields: Any) -> Path:
@@ -150,7 +176,7 @@ def make_checkpoint(folder: Path, family: str = "bert", head: str = "MaskedLM", 
 
 def load_stock(folder: Path, head: str) -> PreTrainedModel:
     """A model directory as stock code loads it."""
-    return getattr(transformers, f"AutoModelFor{head}").from_pretrained(folder)
+    return auto_class(head).from_pretrained(folder)
 
 
 def command(*arguments: str | Path) -> list[str]:

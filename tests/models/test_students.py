@@ -199,3 +199,22 @@ def test_other_architectures_are_refused(checkpoint, family, wanted):
     _, teacher = checkpoint(family)
     with pytest.raises(ModelError, match=f"a {family} teacher has no {wanted} student; student.architecture can be"):
         choose_architecture(teacher.config, wanted, False)
+
+
+def vectors(model, family, text="the grey cat saw a dog"):
+    """The token states of a model without a head."""
+    encoded = tiny.make_tokenizer(family)(text, return_tensors="pt")
+    return model.eval()(**{name: value for name, value in encoded.items() if name in accepted_inputs(model)})[0]
+
+
+@pytest.mark.parametrize(
+    ("family", "architecture"), [("bert", "distilbert"), *((each, each) for each in tiny.FAMILIES)]
+)
+def test_a_student_without_a_head_gives_the_vectors_of_its_teacher(checkpoint, family, architecture):
+    teacher, student = build(checkpoint, family=family, head="", architecture=architecture, layers=4)
+    assert student.model.config.model_type == architecture
+    assert torch.allclose(vectors(student.model, family), vectors(teacher, family), atol=1e-5)
+    named = {line.part for line in student.carried if line.source != "new"}
+    assert named == {"embeddings", *(["shared layers"] if family == "albert" else map("layer {}".format, range(4)))}
+    # Stock code has no SqueezeBERT without its pooler.
+    assert any("pooler" in name for name in student.model.state_dict()) is (family == "squeezebert")

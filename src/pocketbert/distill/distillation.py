@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from pocketbert.data.sources import fingerprint
 from pocketbert.distill.augmenting import augment_rows
 from pocketbert.distill.cache.opening import SignalCache
-from pocketbert.distill.learning import TASK_LOSSES, check_losses, fit_default, learn_rows
+from pocketbert.distill.learning import EMBEDDING_LOSSES, TASK_LOSSES, check_losses, fit_default, learn_rows
 from pocketbert.distill.methods import choose_course
 from pocketbert.distill.phases import Course, train_phases
 from pocketbert.distill.prediction import masked_lm_loss
@@ -30,6 +30,7 @@ from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.models.loading import LoadedModel, check_length, check_safe, load_model, max_positions
 from pocketbert.models.students import BuiltStudent, Carried, build_student
 from pocketbert.recipe import Data, DistillStage, Losses, Student
+from pocketbert.tasks.embedding import Embedding
 from pocketbert.tasks.registry import make_task
 
 MASKED_LM_LOSSES = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
@@ -85,8 +86,7 @@ def distill(
 
 
 def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifest:
-    course = choose_course(options, "rows", TASK_LOSSES)
-    check_losses(course, "task", "distill")
+    course = _course_of_rows(options, data)
     if (data.unlabelled or options.augment) and not course.asks_teacher:
         raise PocketBertError(
             "distill: losses.labels alone learns nothing from rows without a label; give losses.soft_targets a weight, "
@@ -100,7 +100,7 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
     teacher = load_model(lesson.teacher, task.head)
     check_purpose(task, teacher)
     rows = with_unlabelled(read_rows(data, teacher))
-    pairs = any(example.pair is not None for example in rows.train[:1])
+    pairs = data.task != Embedding.name and any(example.pair is not None for example in rows.train[:1])
     built = _student(teacher, lesson, options, rows.task.head, rows.task.model_fields(), pairs)
     course = _fit(course, options, built, teacher, lesson.console)
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):
@@ -121,6 +121,16 @@ def _distill_rows(options: DistillStage, lesson: _Lesson, data: Data) -> Manifes
         cache,
     )
     return _finish(stage, built, parents, prints, rows.notes, summary | cache.metrics, options, course, data)
+
+
+def _course_of_rows(options: DistillStage, data: Data) -> Course:
+    if data.task == Embedding.name:
+        course = choose_course(options, "embedding", EMBEDDING_LOSSES)
+        check_losses(course, "embedding", "distill")
+        return course
+    course = choose_course(options, "rows", TASK_LOSSES)
+    check_losses(course, "task", "distill")
+    return course
 
 
 def _augmentation(options: DistillStage, stage: StageFolder, console: Console) -> Callable[[TaskRows], TaskRows] | None:
@@ -218,9 +228,10 @@ def _start(source: str, teacher: LoadedModel, head: str, fields: dict[str, Any])
     sizes = {True: 0, False: 0}
     for name, parameter in loaded.model.named_parameters():
         sizes[name in new] += parameter.numel()
-    carried = [Carried("all of it" if not new else "all but the head", source, sizes[False])]
+    part = "head" if head else "pooler"
+    carried = [Carried("all of it" if not new else f"all but the {part}", source, sizes[False])]
     if new:
-        carried.append(Carried("head", "new", sizes[True]))
+        carried.append(Carried(part, "new", sizes[True]))
     return BuiltStudent(loaded.model, loaded.tokenizer, carried)
 
 

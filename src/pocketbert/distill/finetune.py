@@ -14,6 +14,7 @@ from pocketbert.files import hash_text
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.models.loading import check_length, load_model
 from pocketbert.recipe import Data, FinetuneStage, Losses
+from pocketbert.tasks.embedding import UNLABELLED, Embedding
 
 
 def finetune(
@@ -46,6 +47,8 @@ def finetune(
     data = options.data or data
     if data is None:
         raise PocketBertError("finetune: name the rows of a task (data)")
+    if data.task == Embedding.name:
+        raise PocketBertError(f"finetune: {UNLABELLED}; distil it from a teacher that makes embeddings")
     parent = Parent(role="start", source=model, weights=hash_weights(model))
     prints = fingerprints(data)
     key = hash_text("finetune", hash_options(options), training_inputs(data, prints), parent.weights)

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.distill.cache.opening import SignalCache
 from pocketbert.distill.datasets import EncodedRows
+from pocketbert.distill.objective import OF_LOGITS
 from pocketbert.distill.phases import Course, train_phases
 from pocketbert.distill.prediction import predict
 from pocketbert.distill.rows import TaskRows, encode_role, targets
@@ -21,24 +22,35 @@ from pocketbert.tasks.base import join
 TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5, cosine=1.0)
 """The best of six that were compared: docs/results.md, *Losses for tasks*."""
 
+EMBEDDING_LOSSES = Losses(contrastive=1.0, cosine=1.0)
+"""To find the teacher's vector of each text, and to be it."""
+OTHER_WIDTH_LOSSES = Losses(similarities=1.0)
+"""What takes the place of :data:`EMBEDDING_LOSSES` where student and teacher have vectors of two widths."""
+
 UNTAUGHT = (
     "no loss of weight looks at the answers: the head stays as it started (soft_targets or labels would teach it)"
 )
 
 
-def check_losses(course: Course, kind: Literal["task", "masked_lm"], stage: str) -> None:
+def check_losses(course: Course, kind: Literal["task", "masked_lm", "embedding"], stage: str) -> None:
     """Refuse losses that the stage cannot compute, and none at all.
 
     Args:
         course: what is learnt by.
-        kind: whether rows of a task or masked text are learnt from.
+        kind: whether rows of a task, masked text, or texts to embed are learnt from.
         stage: its name, for the message.
 
     Raises:
         PocketBertError: a loss has no meaning here, or every weight is zero.
     """
-    name, other = ("masked_lm", "labels") if kind == "task" else ("labels", "masked_lm")
+    name, other = ("labels", "masked_lm") if kind == "masked_lm" else ("masked_lm", "labels")
     for phase in course.phases:
+        of_logits = [loss for loss in OF_LOGITS if kind == "embedding" and getattr(phase.losses, loss)]
+        if of_logits:
+            raise PocketBertError(
+                f"{stage}: losses.{of_logits[0]} looks at the answers of a head, and a model of embeddings has none; "
+                "take losses that compare the inside, such as contrastive, cosine and similarities"
+            )
         if getattr(phase.losses, name):
             raise PocketBertError(
                 f"{stage}: losses.{name} has no meaning here; the true answers weigh in as losses.{other}"
@@ -48,7 +60,7 @@ def check_losses(course: Course, kind: Literal["task", "masked_lm"], stage: str)
 
 
 def fit_default(course: Course, widths: tuple[int, int], stage: str, console: Console) -> Course:
-    """A default without the cosine, where there is nothing to compare.
+    """A default without what compares vectors of one width, where there are two.
 
     Args:
         course: a default; what the user chose is refused instead.
@@ -59,6 +71,13 @@ def fit_default(course: Course, widths: tuple[int, int], stage: str, console: Co
     own, theirs = widths
     if own == theirs or not any(phase.losses.cosine for phase in course.phases):
         return course
+    if any(phase.losses == EMBEDDING_LOSSES for phase in course.phases):
+        console.print(
+            f"{stage}: the student's vectors have {own} numbers and the teacher's {theirs}: similarities are learnt "
+            "instead of the vectors themselves",
+            highlight=False,
+        )
+        return replace(course, phases=[replace(phase, losses=OTHER_WIDTH_LOSSES) for phase in course.phases])
     console.print(
         f"{stage}: the cosine loss compares hidden states of one width, but the student has {own} and the teacher "
         f"{theirs}: it is left out",
@@ -107,10 +126,10 @@ def learn_rows(
     encoded = encode_role(rows, "train", tokenizer)
     if rows.unlabelled:
         encoded = join(encoded, encode_role(rows, "unlabelled", tokenizer))
-    evaluate = evaluator(rows, tokenizer)
+    evaluate = evaluator(rows, tokenizer) if rows.validation else None
     # Nothing here reads them, but a row that cannot be used is better found now than after the training.
     encode_role(rows, "test", tokenizer)
-    for note in [*rows.notes, *([] if course.answers else [UNTAUGHT])]:
+    for note in [*rows.notes, *([] if course.answers or not rows.task.head else [UNTAUGHT])]:
         console.print(note, highlight=False)
     # Before anything is written, for every phase: the shapes may not be such that its losses can compare them.
     objectives = course.objectives(rows.task.name, model, teacher, options.seed)

@@ -102,7 +102,7 @@ METHODS: dict[MethodName, Method] = {
 }
 
 
-def choose_course(options: DistillStage, kind: Literal["text", "rows"], default: Losses) -> Course:
+def choose_course(options: DistillStage, kind: Literal["text", "rows", "embedding"], default: Losses) -> Course:
     """What a stage teaches by.
 
     Args:
@@ -117,11 +117,12 @@ def choose_course(options: DistillStage, kind: Literal["text", "rows"], default:
     layer_map: LayerMap = "uniform"
     if options.method:
         method = METHODS[options.method]
-        phases, layer_map = (method.text if kind == "text" else method.rows), method.layer_map
+        # Embeddings have no answers either: what a method does with text is all that it has for them.
+        phases, layer_map = (method.rows if kind == "rows" else method.text), method.layer_map
         if not phases:
             raise PocketBertError(
                 f"distill: the method {options.method} ({method.source}) learns from the rows of a task, not from "
-                "text; name data, or another method"
+                + ("text; name data, or another method" if kind == "text" else "texts to embed; name another")
             )
     if options.temperature:
         phases = [replace(phase, temperature=options.temperature) for phase in phases]

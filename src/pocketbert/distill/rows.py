@@ -10,23 +10,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
 from pocketbert.data.records import Record, Skipped
 from pocketbert.data.sources import fingerprint, is_text, read_records, resolve
+from pocketbert.distill.holding import hold_out
 from pocketbert.errors import DataError, ModelError
 from pocketbert.files import hash_text
 from pocketbert.manifest import hash_options
 from pocketbert.recipe import Data
 from pocketbert.tasks.base import Encoded, Example, Task
+from pocketbert.tasks.embedding import Embedding
 from pocketbert.tasks.registry import TASKS, make_task
+from pocketbert.tasks.regression import Regression
 from pocketbert.tasks.rows import read_unlabelled
 
 Role = Literal["train", "validation", "test", "unlabelled", "augmented"]
 
-HELD_OUT_SHARE = 0.1
-HELD_OUT_ROWS = 1000
-"""Most rows that are held out of the training rows for a role."""
+UNVALIDATED = (
+    "no row to choose the checkpoint by: the last weights count (name scored pairs in data.validation, and others in "
+    "data.test)"
+)
 NO_ROWS: list[str] = []
 """As ``test``: there are such rows, and they are not to be read. A recipe cannot say so."""
 
@@ -38,8 +40,8 @@ class TaskRows:
     Attributes:
         task: fitted: its columns and labels are known.
         train: to learn from.
-        validation: for choosing the checkpoint.
-        test: for the reported numbers.
+        validation: for choosing the checkpoint; empty where no text to embed has a score.
+        test: for the reported numbers; the same.
         unlabelled: for the teacher to label: their target is None.
         augmented: altered copies of those to learn from, for the teacher to label too.
         notes: what was guessed, held out, skipped and cut.
@@ -83,7 +85,7 @@ def read_rows(data: Data, teacher: Headed | None = None) -> TaskRows:
     if not data.train:
         raise DataError("data.train: name the training rows")
     task = make_task(data)
-    records = list(itertools.islice(_records(data, task, data.train, "train"), data.limit))
+    records = list(itertools.islice(_learnt_records(data, task, data.train), data.limit))
     task.fit(records)
     if teacher is not None:
         # Before any example is read: its target is the place of its label in this order.
@@ -94,10 +96,13 @@ def read_rows(data: Data, teacher: Headed | None = None) -> TaskRows:
     if data.validation and data.test is None:
         test, validation = validation, []
     notes = _reading_notes(task)
-    if not test and data.test != NO_ROWS:
-        train, test = _hold_out(train, "test", notes)
-    if not validation:
-        train, validation = _hold_out(train, "validation", notes)
+    # Texts without a score are learnt from like all others, and nothing can be chosen or reported by them.
+    scored = all(example.target is not None for example in train)
+    if scored and not test and data.test != NO_ROWS:
+        train, test = hold_out(train, "test", notes)
+    if scored and not validation:
+        train, validation = hold_out(train, "validation", notes)
+    notes += [] if validation else [UNVALIDATED]
     notes.append(f"rows: {len(train):,} train, {len(validation):,} validation, {len(test):,} test")
     return TaskRows(task, train, validation, test, notes)
 
@@ -147,7 +152,7 @@ def read_test_rows(data: Data, labels: list[str] | None) -> TaskRows:
     task.labels = task.labels or labels
     records = list(_records(data, task, sources, "test"))
     task.fit(records)
-    test = task.examples(records)
+    test = task.scored_examples(records)
     if not test:
         raise DataError(f"{', '.join(sources)}: no row is left to evaluate on")
     return TaskRows(task, [], [], test, _reading_notes(task))
@@ -224,7 +229,7 @@ def check_purpose(task: Task, model: Headed) -> None:
         ModelError: its outputs are no number, or its ``config.json`` has the problem type of another task.
     """
     config = model.config
-    if task.name == "regression" and config.num_labels != 1:
+    if task.name == Regression.name and config.num_labels != 1:
         raise ModelError(
             f"{model.source}: has {config.num_labels} outputs, but regression has one; finetune it on this data first"
         )
@@ -245,7 +250,7 @@ def label_order(task: Task, model: Headed) -> list[str] | None:
     Raises:
         ModelError: the model's labels are not those of the data.
     """
-    if task.labels is None or task.name == "regression":
+    if task.labels is None or task.name in (Regression.name, Embedding.name):
         return None
     theirs = _labels(model)
     if sorted(theirs) == sorted(task.labels):
@@ -304,7 +309,14 @@ def _note(rows: TaskRows, note: str) -> None:
 
 
 def _examples(data: Data, task: Task, sources: list[str] | None, split: str) -> list[Example]:
-    return task.examples(_records(data, task, sources, split)) if sources else []
+    return task.scored_examples(_records(data, task, sources, split)) if sources else []
+
+
+def _learnt_records(data: Data, task: Task, sources: list[str]) -> Iterator[Record]:
+    if task.name != Embedding.name:
+        return _records(data, task, sources, "train")
+    # As without labels: plain text has no layout.
+    return itertools.chain.from_iterable(_unlabelled_records(data, task, place) for place in resolve(sources))
 
 
 def _unlabelled_records(data: Data, task: Task, place: Path | str) -> Iterator[Record]:
@@ -331,14 +343,3 @@ def _records(data: Data, task: Task, sources: list[str], split: str) -> Iterator
         on_error=data.on_error,
         skipped=task.skipped,
     )
-
-
-def _hold_out(train: list[Example], role: str, notes: list[str]) -> tuple[list[Example], list[Example]]:
-    count = min(HELD_OUT_ROWS, round(len(train) * HELD_OUT_SHARE))
-    if not count:
-        raise DataError(f"{len(train)} training rows are too few to hold some out; name data.{role}")
-    # The same rows whatever the seed of the run, so that runs with several seeds can be compared.
-    order = np.random.Generator(np.random.Philox(key=[0, len(train)])).permutation(len(train))
-    held, rest = sorted(order[:count]), sorted(order[count:])
-    notes.append(f"held out {count:,} of the training rows for {role}")
-    return [train[row] for row in rest], [train[row] for row in held]

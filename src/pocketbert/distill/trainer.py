@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from rich.console import Console
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainerState
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from pocketbert.data.order import EpochOrder
 from pocketbert.distill import checkpoints, sharding
@@ -154,7 +156,8 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self._gather()
         if self.state.best_global_step:
             best = checkpoints.best_model(self.job.folder, self.state.best_global_step)
-            self.job.model.load_state_dict(type(self.job.model).from_pretrained(best, dtype="float32").state_dict())
+            # Tied weights are saved once.
+            self.job.model.load_state_dict(load_file(best / SAFE_WEIGHTS_NAME), strict=False)
             # The main process soon clears the folder that the others still read.
             self.accelerator.wait_for_everyone()
         summary: dict[str, Any] = {

@@ -18,7 +18,7 @@ class Description(BaseModel):
     """What a file is.
 
     Attributes:
-        task: what it answers; ``embedding`` beside the tasks of a recipe.
+        task: what it answers, by its name in a recipe.
         labels: in the order of the logits; None where there are none.
         max_length: tokens of the longest text it is to be given, special tokens included.
         pad_token_id: what fills the short rows of a batch.

@@ -46,8 +46,8 @@ class Subject:
 
     @property
     def pairs(self) -> bool:
-        """Whether the rows are pairs of texts."""
-        return any(row.pair is not None for row in self.held_out[:1])
+        """Whether the rows are pairs of texts that are read as one."""
+        return self.description.task != EMBEDDING and any(row.pair is not None for row in self.held_out[:1])
 
 
 def read_subject(options: ExportStage, model: str, data: Data | None) -> Subject:

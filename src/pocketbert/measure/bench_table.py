@@ -9,6 +9,8 @@ from rich.text import Text
 
 from pocketbert.measure.bench_results import Bench, BenchedModel, Latency
 from pocketbert.measure.wording import count, counted, describe_ratio, file_size, percent, score, times
+from pocketbert.tasks.embedding import Embedding
+from pocketbert.tasks.regression import Regression
 
 WIDTH = 100
 
@@ -70,7 +72,7 @@ def _quality(bench: Bench) -> list[RenderableType]:
 def _agreement(bench: Bench, model: BenchedModel) -> str:
     if model.agreement is None:
         return ""
-    return f"r = {model.agreement:.3f}" if bench.task == "regression" else percent(model.agreement)
+    return f"r = {model.agreement:.3f}" if bench.task in (Regression.name, Embedding.name) else percent(model.agreement)
 
 
 def _throughput(bench: Bench) -> RenderableType:

@@ -31,6 +31,7 @@ from pocketbert.measure.size import measure_size
 from pocketbert.measure.speed import Runnable, measure_speed
 from pocketbert.recipe import Data
 from pocketbert.tasks.base import Encoded, Example, Feature, Task
+from pocketbert.tasks.embedding import SCORED
 from pocketbert.tasks.registry import make_task
 
 SPEED_SECONDS = 20.0
@@ -175,10 +176,12 @@ def answer(model: OpenModel, rows: TaskRows) -> Answers:
     """Answer the test rows.
 
     Raises:
-        DataError: a row is too long and ``too_long`` is ``fail``.
+        DataError: a row is too long and ``too_long`` is ``fail``, or there is none.
         ModelError: a row has more tokens than the model takes, or the labels are others.
     """
     encoded = encode_role(rows, "test", model.tokenizer)
+    if not encoded.examples:
+        raise DataError(f"no row to evaluate on; name some in data.test: {SCORED}")
     longest, limit = int(encoded.lengths.max()), model.engine.description.max_length
     if longest > limit:
         raise ModelError(f"{model.source}: takes at most {limit} tokens, but a row has {longest}; lower max_length")

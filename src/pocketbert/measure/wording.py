@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from pocketbert.measure.comparison import GateResult, Report
 from pocketbert.measure.results import Difference, Interval, McNemar, Ratio, Spread, TaskComparison
+from pocketbert.tasks.embedding import Embedding
 from pocketbert.tasks.masked_lm import MaskedTokens
+from pocketbert.tasks.regression import Regression
 from pocketbert.tasks.token_classification import TokenClassification
 
 
@@ -114,7 +116,7 @@ def describe_examples(task: TaskComparison) -> str:
 def describe_agreement(task: TaskComparison) -> str:
     """How often teacher and student say the same."""
     examples, units = describe_examples(task), _units(task.task)
-    if task.task == "regression":
+    if task.task in (Regression.name, Embedding.name):
         return f"answers correlate {task.agreement:.3f} with the teacher's on {examples}"
     whole = examples if units.answers == units.examples else f"the {units.answers} of {examples}"
     return f"same answer as the teacher on {percent(task.agreement)} of {whole}"
@@ -152,7 +154,7 @@ def describe_training(metrics: Mapping[str, Any]) -> str:
     length = f"{metrics['steps']:,} steps in {duration(metrics['seconds'])}"
     if "validation_loss" in metrics:
         return f"{length}, validation loss {score(metrics['validation_loss'])}"
-    return f"{length}, validation score {score(metrics['best_score'])}"
+    return f"{length}, validation score {score(metrics['best_score'])}" if "best_score" in metrics else length
 
 
 def describe_gate(gate: GateResult) -> str:

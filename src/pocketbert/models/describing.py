@@ -11,12 +11,13 @@ from pocketbert.errors import ModelError
 from pocketbert.models.answering import Answering, Pooling
 from pocketbert.models.loading import max_positions
 from pocketbert.models.torch_engine import TorchEngine
+from pocketbert.tasks.embedding import Embedding
 from pocketbert.tasks.masked_lm import NAME as MASKED_LM
 from pocketbert.tasks.registry import TASKS
 
-EMBEDDING = "embedding"
+EMBEDDING = Embedding.name
 
-HEADS = {name: task.head for name, task in TASKS.items()} | {MASKED_LM: "MaskedLM", EMBEDDING: ""}
+HEADS = {name: task.head for name, task in TASKS.items()} | {MASKED_LM: "MaskedLM"}
 """By what is asked of a model, the suffix of its auto class, ``AutoModelFor<head>``; an embedding needs no head."""
 
 _LABELLED = ("classification", "multi_label", "token_classification")

@@ -14,6 +14,8 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 
 from pocketbert.errors import ModelError
 
+_REMEDIES = {"MaskedLM": "use a checkpoint saved with its masked-LM head", "": "fetch it again"}
+"""What helps a checkpoint that lacks its head, by the suffix of the auto class."""
 HUB_SECONDS = 10.0
 """How long the hub may take to say whether it has a model."""
 
@@ -61,14 +63,9 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
     )
     lacking = _lacking(new)
     if need_head and lacking:
-        raise ModelError(
-            f"{source}: has no {head} head (missing: {', '.join(lacking[:4])}); "
-            + (
-                "use a checkpoint saved with its masked-LM head"
-                if head == "MaskedLM"
-                else "finetune it on the task first"
-            )
-        )
+        what = f"{head} head" if head else "whole encoder"
+        remedy = _REMEDIES.get(head, "finetune it on the task first")
+        raise ModelError(f"{source}: has no {what} (missing: {', '.join(lacking[:4])}); {remedy}")
     check_tokenizer(model, tokenizer, source)
     return LoadedModel(model.eval(), tokenizer, source, new)
 

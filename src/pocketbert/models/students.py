@@ -3,12 +3,13 @@
 import copy
 import re
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import MODEL_MAPPING, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.errors import ModelError
 from pocketbert.models.loading import load_tokenizer
@@ -58,10 +59,10 @@ class BuiltStudent:
 
 
 def build_student(teacher: PreTrainedModel, source: str, shape: Student, pairs: bool, seed: int) -> BuiltStudent:
-    """Make a student with the same kind of head as the teacher.
+    """Make a student with the same kind of head as the teacher, or without one.
 
     Args:
-        teacher: the model to take after, with its head.
+        teacher: the model to take after, with its head if it has one.
         source: the teacher's directory or hub name, for its tokenizer.
         shape: the student section of the recipe.
         pairs: whether the task has pairs of texts, so that token types matter.
@@ -205,23 +206,40 @@ def _student_config(teacher: Any, architecture: str, shape: Student) -> Any:
 
 
 def _same_head(teacher: PreTrainedModel, config: Any) -> PreTrainedModel:
+    if _is_bare(teacher):
+        kind = MODEL_MAPPING[type(config)]
+        # An embedding is made of the tokens: nothing would teach a pooler.
+        options = {"add_pooling_layer": False} if "add_pooling_layer" in signature(kind).parameters else {}
+        bare: PreTrainedModel = AutoModel.from_config(config, dtype=torch.float32, **options)
+        return bare
     head = re.sub(r"^.*For", "", type(teacher).__name__)
     auto: Any = getattr(transformers, f"AutoModelFor{head}")
     model: PreTrainedModel = auto.from_config(config, dtype=torch.float32)
     return model
 
 
+def _is_bare(model: PreTrainedModel) -> bool:
+    """Whether a model has no head, so that the names of its weights lack that of the encoder."""
+    return model.base_model is model
+
+
 def _teacher_weights(teacher: PreTrainedModel, family: str) -> dict[str, Tensor]:
+    bare = _is_bare(teacher)
     weights = {name: value.detach() for name, value in teacher.named_parameters(remove_duplicate=False)}
+    if bare:
+        # A checkpoint may have come without its pooler, which is random then.
+        weights = {name: value for name, value in weights.items() if not name.startswith("pooler.")}
     if family == teacher.config.model_type:
         return weights
+    if bare:
+        weights = {f"bert.{name}": value for name, value in weights.items()}
     renamed = {_rename(name): value for name, value in weights.items() if not _needs_pooler(name, teacher)}
     types = weights.get("bert.embeddings.token_type_embeddings.weight")
     positions = "distilbert.embeddings.position_embeddings.weight"
     if types is not None:
         # Every token of a single text has type 0: its embedding becomes part of the positions.
         renamed[positions] = renamed[positions] + types[0]
-    return renamed
+    return {name.removeprefix("distilbert."): value for name, value in renamed.items()} if bare else renamed
 
 
 def _rename(name: str) -> str:
@@ -260,7 +278,9 @@ def _origin(name: str, stack: str, layers: list[int] | None) -> tuple[str, str]:
         return f"layer {number}", f"{stack}.{teacher_layer}.{rest}"
     if "embeddings" in name:
         return "embeddings", name
-    return ("shared layers" if ".encoder." in name else "head"), name
+    if name.startswith("pooler."):
+        return "pooler", name
+    return ("shared layers" if ".encoder." in f".{name}" else "head"), name
 
 
 def _describe(part: str, origin: str, stack: str, fits: bool, found: bool) -> str:

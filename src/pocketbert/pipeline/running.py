@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pocketbert.data.sources import ALTERED, EMBEDDED, resolve
 from pocketbert.distill import ranks
-from pocketbert.distill.rows import read_rows, with_unlabelled
+from pocketbert.distill.rows import NO_ROWS, read_rows, with_unlabelled
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.machine import describe_machine
 from pocketbert.manifest import LOG
@@ -18,6 +18,7 @@ from pocketbert.measure.wording import counted, describe_gate
 from pocketbert.models.loading import check_safe
 from pocketbert.pipeline.walk import Walk, compare_chain, take_step
 from pocketbert.recipe import Data, Recipe, Training
+from pocketbert.tasks.embedding import SCORED, Embedding
 
 
 def run(recipe: Recipe, *, console: Console | None = None) -> Report:
@@ -87,8 +88,11 @@ def check_sources(recipe: Recipe, first_too: bool = False) -> None:
         if data is None:
             raise PocketBertError(f"stages.{number}.{stage.kind}: name the rows of a task (data)")
         unlabelled = stage.kind == "distill" and bool(data.unlabelled)
-        if (number or first_too) and (unlabelled or data not in checked):
+        embedding = data.task == Embedding.name
+        if (number or first_too or embedding) and (unlabelled or data not in checked):
             rows = read_rows(data)
+            if embedding and not rows.test and data.test != NO_ROWS:
+                raise PocketBertError(f"stages.{number}.{stage.kind}: {SCORED}; name such in data.test")
             if unlabelled:
                 with_unlabelled(rows)
         checked.append(data)

@@ -34,6 +34,7 @@ from pocketbert.recipe import (
 from pocketbert.shrink.prune import prune
 from pocketbert.shrink.quantize import quantize
 from pocketbert.shrink.vocabulary import trim
+from pocketbert.tasks.embedding import UNLABELLED, Embedding
 
 _SMALLER: dict[type[StageOptions], Callable[..., Manifest]] = {
     PruneStage: prune,
@@ -156,7 +157,9 @@ def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
     if not walk.prove:
         return
     walk.without_teacher = None
-    if options.without_teacher:
+    if options.without_teacher and walk.data and walk.data.task == Embedding.name:
+        walk.console.print(f"{UNLABELLED}: there is no student without a teacher", highlight=False)
+    elif options.without_teacher:
         walk.without_teacher = _learn_alone(walk, number, options, teacher, walk.manifests[output.name])
     _compare(walk, str(output))
 

@@ -7,7 +7,13 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 TaskName = Literal[
-    "masked_lm", "classification", "multi_label", "regression", "token_classification", "question_answering"
+    "masked_lm",
+    "classification",
+    "multi_label",
+    "regression",
+    "token_classification",
+    "question_answering",
+    "embedding",
 ]
 Layout = Literal["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "conll", "squad"]
 Metric = Literal[

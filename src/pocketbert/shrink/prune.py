@@ -44,6 +44,7 @@ from pocketbert.shrink.search import choose_by_score, find_frontier, list_candid
 from pocketbert.shrink.shape import settle_shape
 from pocketbert.shrink.surgery import Picks, choose_parts, cut_model, importance_kept
 from pocketbert.tasks.base import Encoded
+from pocketbert.tasks.embedding import UNLABELLED, Embedding
 from pocketbert.tasks.registry import make_task
 
 SPEED_SECONDS = 20.0
@@ -102,6 +103,8 @@ def prune(
     data = options.data or data
     if data is None:
         raise PocketBertError("prune: name the rows of a task (data)")
+    if data.task == Embedding.name:
+        raise PocketBertError(f"prune: {UNLABELLED}, and they say what matters; distil a smaller student instead")
     course = Course.of(options.losses or TASK_LOSSES, options.temperature)
     check_losses(course, "task", "prune")
     parent = Parent(role=UNPRUNED, source=model, weights=hash_weights(model))

@@ -42,6 +42,7 @@ from pocketbert.shrink.quantized import (
 )
 from pocketbert.shrink.simulation import measure_ranges, simulated
 from pocketbert.tasks.base import Encoded
+from pocketbert.tasks.embedding import Embedding
 from pocketbert.tasks.registry import make_task
 
 
@@ -93,6 +94,8 @@ def quantize(
     data = options.data or data
     if data is None:
         raise PocketBertError("quantize: name the rows of a task (data)")
+    if data.task == Embedding.name:
+        raise PocketBertError("quantize: a model of embeddings has no answers to hold int8 to; export it as it is")
     _check_libraries(options)
     parent = Parent(role="start", source=model, weights=hash_weights(model))
     prints = fingerprints(data)

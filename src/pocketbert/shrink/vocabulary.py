@@ -133,7 +133,8 @@ def _open_texts(options: TrimStage, data: Data | None, tokenizer: Any) -> _Readi
         rows = read_rows(data)
         reading.notes += rows.notes
         reading.domain.append(row_texts("training rows", rows.train))
-        reading.checked.append(row_texts("validation rows", rows.validation))
+        if rows.validation:
+            reading.checked.append(row_texts("validation rows", rows.validation))
         if data.task == "token_classification":
             mark_word_starts(tokenizer)
     column, notes = options.text_column, reading.notes

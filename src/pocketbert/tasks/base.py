@@ -92,7 +92,7 @@ class Task(ABC):
 
     Attributes:
         name: the task's name in recipes.
-        head: the suffix of the ``transformers`` auto class, ``AutoModelFor<head>``.
+        head: the suffix of the ``transformers`` auto class, ``AutoModelFor<head>``; empty for a model without a head.
         problem_type: what ``config.json`` calls a model of the task; None for tasks that it has no word for.
         metrics: names a recipe may choose to decide by.
         usual: the metrics that decide where neither recipe nor layout says.
@@ -147,11 +147,19 @@ class Task(ABC):
         """Understand rows, under the policy ``on_error`` of the data section.
 
         Args:
-            records: rows as read; every one must have a target.
+            records: rows as read; every one must have a target, but for an embedding.
 
         Raises:
             DataError: a row is wrong and ``on_error`` is ``fail``; the message starts with its place.
         """
+
+    def scored_examples(self, records: Iterable[Record]) -> list[Example]:
+        """Understand rows to be scored; every task but embedding is scored on such rows as it learns from.
+
+        Raises:
+            DataError: as :meth:`examples`.
+        """
+        return self.examples(records)
 
     @abstractmethod
     def read_unlabelled(self, record: Record) -> Example:
@@ -182,7 +190,7 @@ class Task(ABC):
 
         Args:
             logits: per feature, without padding: (labels,) for whole texts, (tokens, labels) for tokens,
-                (tokens, 2) start and end for question answering.
+                (tokens, 2) start and end for question answering, (width,) for embeddings.
             encoded: the features that were run.
         """
 

@@ -4,13 +4,15 @@ from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Data
 from pocketbert.tasks.base import Task
 from pocketbert.tasks.classification import Classification
+from pocketbert.tasks.embedding import Embedding
 from pocketbert.tasks.multi_label import MultiLabel
 from pocketbert.tasks.question_answering import QuestionAnswering
 from pocketbert.tasks.regression import Regression
 from pocketbert.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Classification, MultiLabel, Regression, TokenClassification, QuestionAnswering)
+    task.name: task
+    for task in (Classification, MultiLabel, Regression, TokenClassification, QuestionAnswering, Embedding)
 }
 """Task types by the names that recipes use; the masked language model has text instead of rows."""
 

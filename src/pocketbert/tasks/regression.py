@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketbert.data.records import Record
-from pocketbert.errors import DataError
 from pocketbert.tasks.base import Example
 from pocketbert.tasks.metrics import correlations
-from pocketbert.tasks.rows import REMEDY, filled_cell
+from pocketbert.tasks.rows import number_cell
 from pocketbert.tasks.texts import TextTask
 
 
@@ -36,15 +35,7 @@ class Regression(TextTask):
 
     def read_target(self, record: Record) -> float:
         """The row's number; see :class:`~pocketbert.tasks.texts.TextTask`."""
-        column = self.columns["label"]
-        value = filled_cell(record, column)
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise DataError(f"{record.where}: column {column!r} has {value!r}, not a finite number; {REMEDY}")
-        return number
+        return number_cell(record, self.columns["label"])
 
     @property
     def unknown(self) -> float:

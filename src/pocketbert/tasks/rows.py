@@ -93,7 +93,7 @@ def find_columns(
         guess = guess_columns(names, sample, wanted, optional)
         task.columns |= guess.columns
         task.classes = sample[0].classes or {}
-        task.notes.extend([guess.note] if guess.note else [])
+        task.notes.extend([guess.note] if guess.note and guess.note not in task.notes else [])
     return chain(sample, rows)
 
 
@@ -154,6 +154,22 @@ def text_cell(record: Record, column: str) -> str:
             f"{record.where}: column {column!r} has {value!r}, not a text; {REMEDY}, or name another column"
         )
     return value
+
+
+def number_cell(record: Record, column: str) -> float:
+    """The number of a column, also where it is written as a text.
+
+    Raises:
+        DataError: the row has no such column, or no finite number in it.
+    """
+    value = filled_cell(record, column)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{record.where}: column {column!r} has {value!r}, not a finite number; {REMEDY}")
+    return number
 
 
 def words_cell(record: Record, column: str) -> list[Any]:
