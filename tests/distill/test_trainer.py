@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import tiny
-from pocketbert.distill.trainer import set_dropout, train
+from pocketbert.distill.trainer import PocketTrainer, set_dropout, train
 from pocketbert.errors import Interrupted, TrainingError
 from pocketbert.recipe import Losses
 
@@ -217,3 +217,10 @@ def test_validation_leaves_a_time_budget_most_of_its_time(tmp_path):
     # At most a tenth of 3 seconds may be spent before one more is refused, and there is always a last one.
     assert 1 <= len(seen) <= 3
     assert summary["best_step"] == summary["steps"]
+
+
+def test_a_step_that_is_asked_for_behind_the_last_batch_is_empty(tmp_path):
+    """As transformers 5.0 does in an epoch that a run was stopped in."""
+    trainer = PocketTrainer(jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=3))
+    batches, counts = trainer.get_batch_samples(iter([]), 1, torch.device("cpu"))
+    assert batches == [] and counts.tokens == 1

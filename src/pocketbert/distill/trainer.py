@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +175,11 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], Counts]:
         """The micro-batches of a step, and the counts of all of them on all ranks."""
-        self._unlogged += 1
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        if not batches:
+            # transformers 5.0 asks a resumed epoch for as many steps as a whole one has, and skips the empty ones.
+            return [], Counts(*torch.ones(len(fields(Counts)), device=device).unbind())
+        self._unlogged += 1
         self._rows = [row for batch in batches for row in batch.pop(ROWS).tolist()]
         objective = self.job.objective
         counts = torch.stack([objective.counts(batch) for batch in batches]).sum(dim=0)
