@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dying
+import cache_death
 import jobs
 import numpy as np
 
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 def kill(folder, batches):
     path = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parents[1])])
     done = subprocess.run(
-        [sys.executable, HERE / "dying.py", folder, str(batches)],
+        [sys.executable, HERE / "cache_death.py", folder, str(batches)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -49,6 +49,6 @@ def test_a_killed_filling_goes_on(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "cache" / "index.json").read_text())["entries"] == before + 4
 
     monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 32)
-    jobs.run(jobs.cached(dying.job(tmp_path / "run"), tmp_path / "cache", top_k=6))
-    jobs.cached(dying.job(tmp_path / "whole"), tmp_path / "uninterrupted", top_k=6)
+    jobs.run(jobs.cached(cache_death.job(tmp_path / "run"), tmp_path / "cache", top_k=6))
+    jobs.cached(cache_death.job(tmp_path / "whole"), tmp_path / "uninterrupted", top_k=6)
     assert contents(tmp_path / "cache") == contents(tmp_path / "uninterrupted")

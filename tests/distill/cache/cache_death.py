@@ -1,4 +1,4 @@
-"""Fills a cache and is killed while it does: `dying.py FOLDER BATCHES`."""
+"""Fills a cache and is killed while it does: `cache_death.py FOLDER BATCHES`."""
 
 import os
 import signal
