@@ -9,6 +9,7 @@ from lessons import Lesson, found
 from plan import Plan, Unit
 from pocketbert.measure.comparison import average
 from pocketbert.measure.results import Ratio, Role, TaskComparison
+from result_tables import kept_above_majority
 from settings import GLUE
 
 WAYS = {"alone": "labels alone", "distilled": "distilled"}
@@ -71,6 +72,7 @@ class Learnt:
         """The mean share of each column."""
         return [average(self.comparisons(column, tasks), pick) for column in self.columns]
 
-    def with_value(self, tasks: Sequence[str], pick: Pick) -> list[str]:
-        """The tasks whose share has a meaning in every column: a teacher that learnt nothing has none."""
-        return [task for task in tasks if all(ratio.value is not None for ratio in self.ratios([task], pick))]
+    def proven(self, tasks: Sequence[str]) -> list[str]:
+        """The tasks whose teacher beats the majority class under every seed: else a share of its score means nothing."""
+        shares = {task: self.ratios([task], kept_above_majority) for task in tasks}
+        return [task for task in tasks if all(ratio.value is not None for ratio in shares[task])]

@@ -31,6 +31,8 @@ from rows import MAKERS
 
 Roles = dict[Role, str]
 """Model directories by role."""
+NAMED = 5
+"""Of what is not learnt yet, so many units are named; the table names all."""
 
 
 class Lesson(BaseModel):
@@ -62,7 +64,8 @@ def learn_tasks(plan: Plan) -> None:
             break
     left = missing(plan)
     if left:
-        console.print(f"not learnt yet, {len(left)} in all: {'; '.join(map(str, left[:5]))}, …", highlight=False)
+        first = "; ".join(map(str, left[:NAMED])) + ("; …" if len(left) > NAMED else "")
+        console.print(f"not learnt yet, {len(left)} in all: {first}", highlight=False)
 
 
 def found(plan: Plan) -> Iterator[tuple[Unit, Lesson]]:

@@ -61,10 +61,10 @@ def _facts(learnt: Learnt, task: str) -> list[str]:
 
 
 def _ratio_table(learnt: Learnt, pick: Pick) -> Rows:
-    """Shares of the teacher's score with their intervals: of each task, and means over those that have a share."""
+    """Shares of the teacher's score with their intervals: of each task, and means over those that are proven."""
     rows = [[task, *map(describe_ratio, learnt.ratios([task], pick))] for task in learnt.tasks]
     for name, tasks in learnt.groups.items():
-        counted = learnt.with_value(tasks, pick)
+        counted = learnt.proven(tasks)
         left_out = ", ".join(task for task in tasks if task not in counted)
         label = f"{name}, mean of {len(counted)}" + (f", without {left_out}" if left_out else "")
         rows.append([label, *map(describe_ratio, learnt.ratios(counted, pick))])
@@ -129,7 +129,7 @@ def _describe_missing(plan: Plan) -> str:
 
 def _write_json(plan: Plan, learnt: Learnt) -> None:
     first = learnt.columns[1]
-    mean = learnt.ratios(learnt.with_value(learnt.tasks, kept), kept)[1].value
+    mean = learnt.ratios(learnt.proven(learnt.tasks), kept)[1].value
     rows = [
         {"task": unit.task, "seed": unit.seed, "student": unit.student, **lesson.model_dump(exclude=_BULKY)}
         for unit, lesson in learnt.lessons.items()
