@@ -73,6 +73,6 @@ class Learnt:
         return [average(self.comparisons(column, tasks), pick) for column in self.columns]
 
     def proven(self, tasks: Sequence[str]) -> list[str]:
-        """The tasks whose teacher beats the majority class under every seed: else a share of its score means nothing."""
+        """Tasks whose teacher beats the majority class under every seed; a share of another says nothing."""
         shares = {task: self.ratios([task], kept_above_majority) for task in tasks}
         return [task for task in tasks if all(ratio.value is not None for ratio in shares[task])]
