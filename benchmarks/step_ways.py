@@ -217,6 +217,8 @@ def our_trainer(
     """The trainer of a ``distill`` stage with defaults."""
     task = "masked_lm" if work.kind == "text" else "classification"
     options = DistillStage(steps=work.steps, batch_size=work.batch_size, learning_rate=RATE, clip=CLIP)
+    if work.kind == "text":
+        options.dropout = 0.0  # as the stage itself does
     folder.mkdir()
     set_dropout(student, options.dropout)
     return PocketTrainer(

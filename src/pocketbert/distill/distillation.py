@@ -141,6 +141,9 @@ def _augmentation(options: DistillStage, stage: StageFolder, console: Console) -
 
 
 def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
+    if options.dropout is None:
+        # Text does not run out: dropout only slows learning down, and a CPU draws its random numbers one by one.
+        options = options.model_copy(update={"dropout": 0.0})
     course = choose_course(options, "text", MASKED_LM_LOSSES)
     check_losses(course, "masked_lm", "distill")
     texts = options.corpus or []

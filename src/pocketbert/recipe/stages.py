@@ -83,6 +83,9 @@ class Augment(Section):
 class DistillStage(Training):
     """Teach a student."""
 
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="on text none when absent; on rows the model's own, as in every other stage"
+    )
     data: Data | None = Field(None, description="the recipe's data when absent")
     corpus: Sources | None = Field(None, description="text for masked-LM distillation, instead of the rows of a task")
     held_out: Sources | None = Field(None, description="text to validate on; the corpus's last blocks when absent")
