@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pocketbert.models.undecoded import Undecoded
 
-CPU_LOGITS = 2**23
-"""Logits of a chunk: 32 MiB in fp32."""
+CPU_LOGITS = 2**24
+"""Logits of a chunk: 64 MiB in fp32."""
 GPU_LOGITS = 2**26
 """The same where kernels want long rows: 256 MiB."""
 Losses = Callable[[Tensor, slice], tuple[Tensor, dict[str, Tensor]]]
