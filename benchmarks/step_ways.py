@@ -32,9 +32,10 @@ from pocketbert.distill.learning import TASK_LOSSES
 from pocketbert.distill.phases import Course
 from pocketbert.distill.places import real_tokens
 from pocketbert.distill.rows import read_rows
-from pocketbert.distill.trainer import Job, PocketTrainer, set_dropout
+from pocketbert.distill.trainer import Job, PocketTrainer
 from pocketbert.errors import PocketBertError
 from pocketbert.models.tokenizers import read_tokenizer
+from pocketbert.models.training import set_dropout
 from pocketbert.recipe import Data, DistillStage, Losses, Masking
 
 VOCABULARY = PUBLIC_DATA / "vocab" / "bert-base-uncased-vocab.txt"

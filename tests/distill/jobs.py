@@ -16,9 +16,10 @@ from pocketbert.distill.objective import Objective
 from pocketbert.distill.phases import Course, Phase
 from pocketbert.distill.rows import read_rows
 from pocketbert.distill.texts import prepare_texts
-from pocketbert.distill.trainer import Job, PocketTrainer, set_dropout
+from pocketbert.distill.trainer import Job, PocketTrainer
 from pocketbert.models.loading import load_model
 from pocketbert.models.students import build_student
+from pocketbert.models.training import set_dropout
 from pocketbert.recipe import Cache, Data, DistillStage, Losses, PretrainStage, Student, Training
 
 QUIET = Console(quiet=True)

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import tiny
-from pocketbert.distill.trainer import PocketTrainer, set_dropout, train
+from pocketbert.distill.trainer import PocketTrainer, train
 from pocketbert.errors import Interrupted, TrainingError
+from pocketbert.models.training import set_dropout
 from pocketbert.recipe import Losses
 
 MASKED_LM = Losses(masked_lm=1.0)

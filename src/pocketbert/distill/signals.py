@@ -7,9 +7,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pocketbert.distill.losses import TopK
-from pocketbert.models.attention import choose_attention
 from pocketbert.models.inside import Inside, Seen
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
+from pocketbert.models.training import choose_attention
 from pocketbert.models.undecoded import Undecoded
 
 

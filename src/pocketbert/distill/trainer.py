@@ -33,7 +33,7 @@ from pocketbert.distill.progress import Clock, JsonLog, ProgressLine, learning_r
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.errors import Interrupted, TrainingError
 from pocketbert.manifest import LOG
-from pocketbert.models.attention import choose_attention
+from pocketbert.models.training import choose_attention, set_dropout
 from pocketbert.recipe import Training
 
 Evaluator = Callable[[PreTrainedModel], dict[str, float]]
@@ -346,12 +346,3 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             self.add_callback(self._line)
             self.add_callback(JsonLog(self.job.folder / LOG, self.clock))
             self.add_callback(TensorBoardCallback(SummaryWriter(str(self.job.folder / "tensorboard"))))
-
-
-def set_dropout(model: PreTrainedModel, rate: float | None) -> None:
-    """Set every dropout of a model; None leaves them as they are."""
-    if rate is None:
-        return
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = rate

@@ -1,4 +1,4 @@
-"""The attention that training takes: the same answers, and the model directory does not know."""
+"""How a model is set up to train: the same answers, and the model directory does not know."""
 
 import json
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import tiny
-from pocketbert.models.attention import choose_attention
 from pocketbert.models.projection import accepted_inputs, model_inputs
+from pocketbert.models.training import choose_attention
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
