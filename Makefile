@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
-BENCHMARKS := results tokenise methods augmentation engines bulk serve kills
+BENCHMARKS := results tokenise methods augmentation train_step cached engines bulk serve kills
 
 .PHONY: install demo test lint bench clean
 
