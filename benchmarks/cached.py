@@ -4,7 +4,7 @@ r"""The teacher beside the student against a teacher that spoke once: losses, ti
 
 One student is taught three times on the same text, from the same start, in the same order: with the teacher beside it;
 from a cache that is filled first; and from the same cache again, as a second student would be. Then both students are
-held against their teacher on text that none has seen, by the soft targets of all pieces and by those of the top k.
+held against their teacher on text that none has seen, by the soft targets of all pieces and by those of the kept ones.
 Without ``--teacher`` one is made from the text. It can be stopped and run again.
 
 The headline is the time of the training with the teacher beside over that of the second one from the cache.
@@ -12,6 +12,9 @@ The headline is the time of the training with the teacher beside over that of th
 
 import argparse
 import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +28,15 @@ from pocketbert.distill import losses
 from pocketbert.distill.texts import CORPORA, prepare_texts
 from pocketbert.manifest import LOG, Manifest
 from pocketbert.models.loading import load_model
-from pocketbert.recipe import Cache, DistillStage, Losses, PretrainStage, Student
+from pocketbert.recipe import Cache, DistillStage, Losses, Masking, PretrainStage, Student
 
 LAYERS = 12
 GROWN_FROM = 3
 """Layers that learn first; a deep narrow BERT stands still for long (recipes/teacher.yaml)."""
 TOPS = (8, 16, 32, 64, 128, 256)
+ALL = 10**9
+"""More pieces than a vocabulary has."""
+BATCH, BLOCK = 16, 128
 TEMPERATURE = 2.0
 CHECKED_BLOCKS = 128
 """Of 128 tokens: about 2,400 hidden tokens."""
@@ -50,12 +56,11 @@ def main() -> None:
     speedup = made["online"]["seconds"] / made["second"]["seconds"]
     print_table("one student, taught three times", *_times_table(made))
     print_table("soft targets on unseen text, T = 2", *_tops_table(tops))
-    curves = _compare_curves(flags)
-    of_tens = f"at most {curves['largest']:.2%} in ten steps"
+    curves = _compare_curves(flags, made["first"]["deviation"])
     console.print(
-        f"soft targets while training, cached against online: {curves['mean']:+.2%} in the mean, "
-        f"{curves['first']:+.2%} in the first tenth, {curves['last']:+.2%} in the last, {of_tens}; "
-        f"stated by the cache: {-made['second']['left_out']:+.2%}",
+        f"soft targets logged every {curves['steps']} steps, cached against online: {curves['mean']:+.4f} in the mean, "
+        f"{curves['last']:+.4f} in the last tenth; they differ by {curves['rms']:.4f} (root mean square), where "
+        f"the cache states {curves['stated']:.4f}, of {curves['online']:.4f}",
         highlight=False,
     )
     rows = [{"run": name, **values} for name, values in made.items()]
@@ -84,7 +89,7 @@ def _flags() -> argparse.Namespace:
 
 def _make_teacher(flags: argparse.Namespace) -> Path:
     shallow, deep = flags.out / "teacher-shallow", flags.out / "teacher"
-    shared: dict[str, Any] = {"corpus": flags.text, "batch_size": 16, "dropout": 0.0}
+    shared: dict[str, Any] = {"corpus": flags.text, "batch_size": BATCH, "dropout": 0.0}
     pretrain = PretrainStage(
         **shared,
         steps=flags.teacher_steps,
@@ -107,9 +112,10 @@ def _options(flags: argparse.Namespace, run: str) -> DistillStage:
     cached = {"signals": "cached", "cache": Cache(folder=str(flags.out / "said"), top_k=flags.top_k)}
     return DistillStage(
         corpus=flags.text,
+        block=BLOCK,
         losses=Losses(soft_targets=5.0, masked_lm=2.0),
         steps=flags.steps,
-        batch_size=16,
+        batch_size=BATCH,
         dropout=0.0,
         learning_rate=5e-4,
         evaluate_every=flags.steps,
@@ -134,18 +140,24 @@ def _describe(made: Manifest) -> dict[str, Any]:
         "teacher_validation_loss": made.metrics["teacher_validation_loss"],
         "bytes": made.metrics.get("cache_bytes"),
         "bytes_per_token": made.metrics.get("cache_bytes_per_token"),
-        "untold": made.metrics.get("cache_untold"),
-        "left_out": made.metrics.get("cache_loss_left_out"),
+        **{name: made.metrics.get(f"cache_{name}") for name in ("full", "kept", "deviation", "rest")},
     }
 
 
-def _compare_curves(flags: argparse.Namespace) -> dict[str, float]:
-    """How far the logged soft targets of the cached run are from those of the other, as a share of these."""
+def _compare_curves(flags: argparse.Namespace, deviation: float) -> dict[str, float]:
+    """How far the logged soft targets of the cached run are from those of the other, and what its cache states."""
     online, cached = (_curve(flags.out / run / LOG) for run in ("online", "first"))
-    shares = [own / other - 1 for own, other in zip(cached, online, strict=True)]
-    tenth = max(1, len(shares) // 10)
-    parts = {"mean": shares, "first": shares[:tenth], "last": shares[-tenth:]}
-    return {name: sum(part) / len(part) for name, part in parts.items()} | {"largest": max(map(abs, shares))}
+    off = [own - other for own, other in zip(cached, online, strict=True)]
+    steps = flags.steps / len(off)
+    hidden = round(Masking().rate * (BLOCK - 2)) * BATCH
+    return {
+        "steps": steps,
+        "online": sum(online) / len(online),
+        "mean": sum(off) / len(off),
+        "last": sum(off[-max(1, len(off) // 10) :]) / max(1, len(off) // 10),
+        "rms": math.sqrt(sum(value**2 for value in off) / len(off)),
+        "stated": deviation / math.sqrt(steps * hidden),
+    }
 
 
 def _curve(path: Path) -> list[float]:
@@ -159,38 +171,36 @@ def _compare_tops(teacher: str, flags: argparse.Namespace) -> list[dict[str, Any
     loaded = load_model(teacher, "MaskedLM")
     blocks = prepare_texts(_options(flags, "online"), loaded.tokenizer, flags.out / CORPORA, console).validation
     students = {run: load_model(str(flags.out / run), "MaskedLM").model for run in ("online", "first")}
-    sums: dict[tuple[str, int], float] = {}
-    untold = dict.fromkeys(TOPS, 0.0)
-    rows = 0
+    generator = torch.Generator().manual_seed(flags.seed)
+    found: dict[tuple[str, int], list[Tensor]] = defaultdict(list)
     for start in range(0, min(CHECKED_BLOCKS, len(blocks)), AT_ONCE):
         samples = range(start, min(start + AT_ONCE, len(blocks)))
         batch = blocks.collate([blocks[Position(0, sample)] for sample in samples])
         hidden = batch["labels"] >= 0
         said = loaded.model(batch["input_ids"]).logits[hidden]
-        kept = {k: losses.top_k_targets(said, min(k, said.shape[-1]), TEMPERATURE) for k in TOPS}
-        rows += len(said)
-        for k, top in kept.items():
-            untold[k] += top.rest.exp().sum().item()
+        offsets = torch.rand(len(said), generator=generator)
+        kept = {k: losses.top_k_targets(said, min(k, said.shape[-1]), TEMPERATURE, offsets) for k in (*TOPS, ALL)}
         for run, student in students.items():
             own = student(batch["input_ids"]).logits[hidden]
-            for k, loss in _losses(own, said, kept).items():
-                sums[run, k] = sums.get((run, k), 0.0) + loss
-    full = {run: sums[run, 0] / rows for run in students}
-    return [
-        {
-            "top_k": k,
-            "untold": untold[k] / rows,
-            **{f"{run}_full": full[run] for run in students},
-            **{f"{run}_top_k": sums[run, k] / rows for run in students},
-        }
-        for k in TOPS
-    ]
+            for k, top in kept.items():
+                found[run, k].append(losses.top_k_divergences(own, top, TEMPERATURE) * TEMPERATURE**2)
+        for k, top in kept.items():
+            found["rest", k].append(top.rest.exp())
+    whole = {name: torch.cat(parts) for name, parts in found.items()}
+    return [{"top_k": k, "rest": whole["rest", k].mean().item(), **_errors(whole, students, k)} for k in TOPS]
 
 
-def _losses(own: Tensor, said: Tensor, kept: dict[int, losses.TopK]) -> dict[int, float]:
-    """Summed over tokens, by k; of all pieces under 0."""
-    full = losses.soft_target_loss(own, said, TEMPERATURE, 1).item()
-    return {0: full} | {k: losses.top_k_soft_target_loss(own, top, TEMPERATURE, 1).item() for k, top in kept.items()}
+def _errors(found: dict[tuple[str, int], Tensor], runs: Iterable[str], k: int) -> dict[str, float]:
+    """Means of a run's soft targets by all pieces and by those kept, and by how much a position is off."""
+    return {
+        name: value
+        for run in runs
+        for name, value in {
+            f"{run}_full": found[run, ALL].mean().item(),
+            f"{run}_kept": found[run, k].mean().item(),
+            f"{run}_deviation": (found[run, k] - found[run, ALL]).square().mean().sqrt().item(),
+        }.items()
+    }
 
 
 def _times_table(made: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -210,19 +220,13 @@ def _times_table(made: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[
 
 
 def _tops_table(tops: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    header = ["top k", "untold", "online: full", "online: left out", "cached: full", "cached: left out"]
-    return header, [
-        [
-            str(row["top_k"]),
-            f"{row['untold']:.2%}",
-            *(
-                text
-                for run in ("online", "first")
-                for text in (f"{row[f'{run}_full']:.4f}", f"{1 - row[f'{run}_top_k'] / row[f'{run}_full']:.2%}")
-            ),
-        ]
-        for row in tops
+    header = [
+        "top k",
+        "rest",
+        *(f"{run}: {what}" for run in ("online", "cached") for what in ("all", "kept", "deviation")),
     ]
+    names = [f"{run}_{what}" for run in ("online", "first") for what in ("full", "kept", "deviation")]
+    return header, [[str(row["top_k"]), f"{row['rest']:.2%}", *(f"{row[name]:.4f}" for name in names)] for row in tops]
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Signals:
     """What the teacher said; what the student says to it has the same form.
 
     Attributes:
-        logits: of the head; those of a vocabulary are still to be made, or come from a cache, the likeliest alone;
+        logits: of the head; those of a vocabulary are still to be made, or come from a cache, some of them;
             None where not needed.
         inside: of its layers, as far as needed.
     """

@@ -166,7 +166,9 @@ class Cache(Section):
     folder: str | None = Field(
         None, description="where it is kept; a folder of its own in signals/, beside the output, when absent"
     )
-    top_k: int = Field(64, gt=0, description="likeliest pieces that are kept of the logits of a vocabulary")
+    top_k: int = Field(
+        64, gt=0, description="likeliest pieces that are kept of the logits of a vocabulary, and as many of the rest"
+    )
     epochs: int = Field(1, gt=0, description="epochs with masks of their own, after which the first ones come again")
 
 

@@ -1,8 +1,8 @@
 """What of the teacher's word a cache keeps, and how many bytes it takes.
 
-The logits of a vocabulary are kept as the likeliest classes of their softened distribution, in steps of 8 bits between
-the likeliest and the least likely of them, with the probability of all others. The logits of a task are few and kept
-as they are, hidden states in fp16.
+The logits of a vocabulary are kept as the likeliest classes of their softened distribution, the probability of all
+others together, and as many of these, drawn by their probabilities; logarithms in steps of 8 bits between the likeliest
+and the least likely. The logits of a task are few and kept as they are, hidden states in fp16.
 """
 
 from typing import Any
@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel
+from torch import Tensor
 
 from pocketbert.distill.losses import TopK
 
 LOGITS = "logits"
 STEPS = 255
-"""Between the likeliest and the least likely class that is kept."""
+"""Between the likeliest and the least likely class."""
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -25,7 +26,7 @@ class Content(BaseModel, frozen=True):
 
     Attributes:
         classes: of the logits; 0 where none are kept.
-        top_k: how many of them are kept; None for all.
+        top_k: how many of the likeliest are kept, and as many drawn of the others; None for all of them.
         temperature: of the distribution that they are kept of; None where all are kept.
         positions: where logits are kept: ``masked`` or ``all`` tokens, or once for each ``text``.
         states: layers whose outputs are kept, for every token.
@@ -67,8 +68,8 @@ class Content(BaseModel, frozen=True):
         if self.top_k is None:
             return np.dtype(("<f4", (self.classes,)))
         ids = "<u2" if self.classes <= 2**16 else "<u4"
-        by_class = [("ids", ids, (self.top_k,)), ("steps", "u1", (self.top_k,))]
-        return np.dtype([*by_class, ("top", "<f4"), ("low", "<f4"), ("rest", "<f4")])
+        part = np.dtype([("ids", ids, (self.top_k,)), ("steps", "u1", (self.top_k,)), ("high", "<f4"), ("low", "<f4")])
+        return np.dtype([("told", part), ("drawn", part), ("rest", "<f4")])
 
 
 def state_kind(layer: int) -> str:
@@ -77,26 +78,33 @@ def state_kind(layer: int) -> str:
 
 
 def pack_top_k(targets: TopK, kind: np.dtype[Any]) -> NDArray[Any]:
-    """Records of distributions, (rows,); their classes come likeliest first."""
-    logs = targets.logs.cpu().numpy()
-    records = np.empty(len(logs), dtype=kind)
-    records["ids"] = targets.ids.cpu().numpy()
-    records["top"], records["low"], records["rest"] = logs[:, 0], logs[:, -1], targets.rest.cpu().numpy()
-    span = np.maximum(logs[:, :1] - logs[:, -1:], np.finfo(np.float32).tiny)
-    records["steps"] = np.rint((logs[:, :1] - logs) / span * STEPS)
+    """Records of distributions, (rows,)."""
+    records = np.empty(len(targets.ids), dtype=kind)
+    records["rest"] = targets.rest.cpu().numpy()
+    for part, ids, logs in (("told", targets.ids, targets.logs), ("drawn", targets.drawn, targets.drawn_logs)):
+        values = logs.cpu().numpy()
+        high, low = values.max(axis=1), values.min(axis=1)
+        span = np.maximum(high - low, np.finfo(np.float32).tiny)
+        records[part]["ids"], records[part]["high"], records[part]["low"] = ids.cpu().numpy(), high, low
+        records[part]["steps"] = np.rint((high[:, None] - values) / span[:, None] * STEPS)
     return records
 
 
 def unpack_top_k(records: NDArray[Any]) -> TopK:
-    """What was packed; the probabilities add up to 1 again, whatever the rounding did."""
-    top, low = records["top"][:, None], records["low"][:, None]
-    logs = torch.from_numpy(top - records["steps"] * ((top - low) / np.float32(STEPS)))
+    """What was packed; the told probabilities and the rest add up to 1 again, whatever the rounding did."""
+    (ids, logs), (drawn, drawn_logs) = (_unpack(records[part]) for part in ("told", "drawn"))
     rest = torch.from_numpy(records["rest"].copy())
     total = torch.logaddexp(logs.logsumexp(dim=-1), rest)
-    return TopK(torch.from_numpy(records["ids"].astype(np.int64)), logs - total[:, None], rest - total)
+    return TopK(ids, logs - total[:, None], rest - total, drawn, drawn_logs)
 
 
-def pack_states(states: torch.Tensor) -> NDArray[np.float16]:
+def _unpack(part: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    high, low = part["high"][:, None], part["low"][:, None]
+    logs = high - part["steps"] * ((high - low) / np.float32(STEPS))
+    return torch.from_numpy(part["ids"].astype(np.int64)), torch.from_numpy(logs)
+
+
+def pack_states(states: Tensor) -> NDArray[np.float16]:
     """(tokens, width) in fp16; what it cannot hold becomes the largest that it can."""
     packed: NDArray[np.float16] = states.float().clamp(-_LARGEST, _LARGEST).half().cpu().numpy()
     return packed

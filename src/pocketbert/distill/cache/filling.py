@@ -1,6 +1,7 @@
 """Asking the teacher about every sample that a run sees, once, and keeping what it says."""
 
 import fcntl
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from pocketbert.distill.losses import top_k_targets
 from pocketbert.distill.objective import Objective
 from pocketbert.distill.places import real_tokens
 from pocketbert.distill.progress import LINE_SECONDS
-from pocketbert.distill.signals import OnlineSignals, Signals
+from pocketbert.distill.signals import OnlineSignals
 from pocketbert.engines.batching import batches_by_length
 from pocketbert.errors import Interrupted, PocketBertError
 from pocketbert.models.undecoded import Undecoded
@@ -92,7 +93,7 @@ def fill(filling: Filling, writer: Writer, numbers: NDArray[np.int64], folder: P
     before = writer.index["seconds"]
     with StopRequest().listening() as stop, _progress(filling.console, len(numbers)) as advance:
         for part, batch in filling.batches(numbers):
-            counts, records = _ask(filling, batch)
+            counts, records = _ask(filling, part, batch)
             writer.append(part, counts, records)
             writer.index["tokens"] += int(real_tokens(batch).sum())
             if not done:
@@ -128,7 +129,9 @@ def lock(folder: Path, console: Console) -> Iterator[None]:
         yield
 
 
-def _ask(filling: Filling, batch: Batch) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+def _ask(
+    filling: Filling, numbers: NDArray[np.int64], batch: Batch
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """What the teacher says about a batch: by kind, how many records each sample has, and the records."""
     content, real = filling.content, real_tokens(batch)
     said = filling.teacher(batch, filling.objective.positions(batch))
@@ -138,24 +141,36 @@ def _ask(filling: Filling, batch: Batch) -> tuple[dict[str, NDArray[Any]], dict[
         where = filling.objective.where(batch) if content.top_k else real
         tokens = (real if where is None else where).sum(dim=1).cpu().numpy()
         counts[LOGITS] = np.ones_like(tokens) if content.positions == "text" else tokens
-        records[LOGITS] = _logits(content, said, real)
+        if isinstance(said.logits, Undecoded):
+            records[LOGITS] = _top_k(content, said.logits, _offsets(numbers, tokens))
+        elif isinstance(said.logits, Tensor):
+            records[LOGITS] = _whole(content, said.logits, real)
     for layer in content.states:
         counts[state_kind(layer)] = real.sum(dim=1).cpu().numpy()
         records[state_kind(layer)] = pack_states(said.inside.states[layer][real])
     return counts, records
 
 
-def _logits(content: Content, said: Signals, real: Tensor) -> NDArray[Any]:
-    logits = said.logits
-    if isinstance(logits, Undecoded) and content.top_k and content.temperature:
-        kind, starts = content.kinds[LOGITS], range(0, max(len(logits), 1), ROWS_AT_ONCE)
-        parts = (logits.decode(slice(start, start + ROWS_AT_ONCE)) for start in starts)
-        told = [top_k_targets(part, content.top_k, content.temperature) for part in parts]
-        return np.concatenate([pack_top_k(part, kind) for part in told])
-    assert isinstance(logits, Tensor)  # noqa: S101 - a teacher that runs says all of it
-    kept = logits if content.positions == "text" else logits[real]
-    whole: NDArray[Any] = kept.float().cpu().numpy()
-    return whole
+def _top_k(content: Content, logits: Undecoded, offsets: Tensor) -> NDArray[Any]:
+    k, temperature, kind = content.top_k or content.classes, content.temperature or 1.0, content.kinds[LOGITS]
+    offsets = offsets.to(logits.features.device)
+    chunks = (slice(start, start + ROWS_AT_ONCE) for start in range(0, max(len(logits), 1), ROWS_AT_ONCE))
+    told = [top_k_targets(logits.decode(rows), k, temperature, offsets[rows]) for rows in chunks]
+    return np.concatenate([pack_top_k(part, kind) for part in told])
+
+
+def _whole(content: Content, logits: Tensor, real: Tensor) -> NDArray[Any]:
+    kept: NDArray[Any] = (logits if content.positions == "text" else logits[real]).float().cpu().numpy()
+    return kept
+
+
+def _offsets(numbers: NDArray[np.int64], counts: NDArray[np.int64]) -> Tensor:
+    """Where the drawing begins at each position: a function of both, so that a killed run draws the same.
+
+    The fractions of the multiples of an irrational number lie evenly between 0 and 1.
+    """
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return torch.from_numpy((np.repeat(numbers, counts) * math.sqrt(2) + within * (math.sqrt(5) - 1) / 2) % 1.0)
 
 
 def _check_room(folder: Path, size: int, entries: int, of: int) -> None:

@@ -23,7 +23,7 @@ class Index(BaseModel):
         entries: samples that it was asked about.
         tokens: real tokens of these.
         seconds: that this took.
-        left_out: what the kept classes leave out of the soft targets, as measured; empty where all are kept.
+        error: how far the soft targets by the kept classes are from those by all; empty where all are kept.
     """
 
     key: Key
@@ -32,7 +32,7 @@ class Index(BaseModel):
     entries: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    left_out: dict[str, float] = {}
+    error: dict[str, float] = {}
 
 
 def has_index(folder: Path) -> bool:

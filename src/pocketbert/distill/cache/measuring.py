@@ -1,4 +1,4 @@
-"""What the likeliest classes alone leave out of the soft targets."""
+"""How far the classes that are kept are from saying all."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedModel
 
 from pocketbert.data.order import Position
@@ -36,18 +37,27 @@ def measure_top_k(
         numbers: of entries that are there; some of them are looked at.
 
     Returns:
-        Averaged over positions, with the student's logits: ``full``, the loss by all classes; ``top_k``, the loss by
-        the kept ones and the rest, as they are read back; and ``rest``, the probability that is not told by class.
+        With the student's logits, ``full``: the loss by all classes, averaged over positions; ``kept``: the same by
+        those that are kept, as they are read back; ``deviation``: the root of the mean squared difference of the two at
+        one position; ``rest``: the teacher's probability of the classes that are not told, averaged.
     """
-    sums, rows = torch.zeros(3, dtype=torch.float64), 0
+    sums, rows = torch.zeros(4, dtype=torch.float64), 0
     temperature = filling.content.temperature or 1.0
     with evaluating(student):
         for own, theirs, told in _answers(filling, cached, student, numbers[:SAMPLES]):
-            full = losses.soft_target_loss(own, theirs, temperature, 1)
-            part = losses.top_k_soft_target_loss(own, told, temperature, 1)
-            sums += torch.stack([full, part, told.rest.exp().sum()]).cpu().double()
+            full = _divergences(own, theirs, temperature) * temperature**2
+            kept = losses.top_k_divergences(own, told, temperature) * temperature**2
+            parts = (full, kept, (kept - full).square(), told.rest.exp())
+            sums += torch.stack([values.double().sum().cpu() for values in parts])
             rows += len(own)
-    return dict(zip(("full", "top_k", "rest"), (sums / rows).tolist(), strict=True))
+    full_mean, kept_mean, squared, rest = (sums / rows).tolist()
+    return {"full": full_mean, "kept": kept_mean, "deviation": squared**0.5, "rest": rest}
+
+
+def _divergences(own: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+    """(rows,) KL divergence of softened distributions."""
+    student, teacher = (functional.log_softmax(logits.float() / temperature, dim=-1) for logits in (own, theirs))
+    return functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
 
 
 def _answers(

@@ -97,7 +97,7 @@ class SignalCache:
         """Ask about all that the run sees and the cache lacks."""
         numbers = self._seen(samples)
         missing = np.setdiff1d(numbers, Reader(folder, index.content.kinds).numbers)
-        measured = index.content.top_k is None or bool(index.left_out)
+        measured = index.content.top_k is None or bool(index.error)
         if measured and not len(missing):
             return
         filling = _filling(index, job, samples, teacher, self.console)
@@ -105,7 +105,7 @@ class SignalCache:
         fill(filling, writer, missing, folder)
         if not measured:
             cached = CachedSamples(samples, Reader(folder, index.content.kinds), index.content, self._epochs(samples))
-            writer.index["left_out"] = measure_top_k(filling, cached, job.model, numbers)
+            writer.index["error"] = measure_top_k(filling, cached, job.model, numbers)
             writer.flush()
         # It has said all, and makes room for the student.
         teacher.to(device=torch.device("cpu"))
@@ -126,14 +126,18 @@ class SignalCache:
             "cache_seconds": index.seconds,
         }
         told = f"{index.entries:,} samples in {size / 1e6:,.1f} MB, {size / index.tokens:,.1f} bytes a token"
-        if index.left_out:
-            lost = 1 - index.left_out["top_k"] / index.left_out["full"]
-            self.metrics |= {"cache_untold": index.left_out["rest"], "cache_loss_left_out": lost}
-            told += (
-                f"; the top {index.content.top_k} leave {index.left_out['rest']:.1%} of the probability to the rest, "
-                f"and {lost:.2%} of the soft-target loss out"
-            )
+        if index.error:
+            self.metrics |= {f"cache_{name}": value for name, value in index.error.items()}
+            told += f"; {_describe_error(index)}"
         self.console.print(f"cached signals: {folder}: {told}", highlight=False, soft_wrap=True)
+
+
+def _describe_error(index: Index) -> str:
+    error, top = index.error, index.content.top_k
+    return (
+        f"the top {top} and as many of the rest ({error['rest']:.1%} of the probability) give soft targets of "
+        f"{error['kept']:.4f}, all give {error['full']:.4f}, and a position deviates by {error['deviation']:.3f}"
+    )
 
 
 def _name(key: Key, content: Content) -> str:

@@ -55,8 +55,8 @@ def _check(objective: Objective) -> None:
             )
     if objective.task == "masked_lm" and objective.weights.logit_mse:
         raise PocketBertError(
-            "distill: losses.logit_mse compares the logits of the whole vocabulary, of which the likeliest pieces "
-            "alone are kept; set signals: online, or take losses.soft_targets"
+            "distill: losses.logit_mse compares the logits of the whole vocabulary, of which some pieces alone "
+            "are kept; set signals: online, or take losses.soft_targets"
         )
 
 

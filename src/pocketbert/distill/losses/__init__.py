@@ -18,7 +18,7 @@ from pocketbert.distill.losses.targets import (
     soft_target_loss,
     squared_error_loss,
 )
-from pocketbert.distill.losses.top_k import TopK, top_k_soft_target_loss, top_k_targets
+from pocketbert.distill.losses.top_k import TopK, top_k_divergences, top_k_soft_target_loss, top_k_targets
 
 __all__ = [
     "TopK",
@@ -35,6 +35,7 @@ __all__ = [
     "similarity_loss",
     "soft_target_loss",
     "squared_error_loss",
+    "top_k_divergences",
     "top_k_soft_target_loss",
     "top_k_targets",
 ]
