@@ -52,8 +52,3 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Called(int(ended.value.code or 0), printed.out, printed.err)
 
     return call
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that signal their own process come first: after those of `bench` a worker does not outlive a signal."""
-    items.sort(key=lambda item: item.name != "test_the_signals_are_given_back")

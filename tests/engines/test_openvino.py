@@ -1,10 +1,11 @@
 """In what OpenVINO computes a file, which the library would decide otherwise on each processor."""
 
 import shutil
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
-import openvino as library
 import pytest
 
 from exported import exported
@@ -19,13 +20,16 @@ from pocketbert.export.openvino import describe_openvino
 def asked(monkeypatch):
     """What a model was compiled with."""
     options = {}
+    core = openvino.shared_core()
 
-    class Core(library.Core):
+    class Core:
+        read_model = core.read_model
+
         def compile_model(self, model, device, config):
             options.update(config)
-            return super().compile_model(model, device, config)
+            return core.compile_model(model, device, config)
 
-    monkeypatch.setattr(library, "Core", Core)
+    monkeypatch.setattr(openvino, "shared_core", Core)
     return options
 
 
@@ -70,3 +74,24 @@ def test_an_answer_is_its_callers_and_takes_nothing_from_the_inputs(path):
     batch["input_ids"][:] = 9
     second = engine.run(batch)
     assert np.array_equal(first, kept) and not np.allclose(first, second)
+
+
+TWO = """
+import gc, signal, sys
+from pathlib import Path
+from pocketbert.engines.openvino import OpenVinoEngine
+
+engines = [OpenVinoEngine(Path(sys.argv[1]), threads=1) for _ in range(2)]
+while engines:
+    engines.pop(0)
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_heard_after_two_files_were_closed_in_the_order_they_were_opened():
+    """In a process of its own, which the signal used to end by a segmentation fault."""
+    path = exported("classification") / OPENVINO["fp32"]
+    done = subprocess.run([sys.executable, "-c", TWO, str(path)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
