@@ -20,7 +20,7 @@ from pocketbert.export.openvino import describe_openvino
 def asked(monkeypatch):
     """What a model was compiled with."""
     options = {}
-    core = openvino.shared_core()
+    core = openvino.CORE
 
     class Core:
         read_model = core.read_model
@@ -29,7 +29,7 @@ def asked(monkeypatch):
             options.update(config)
             return core.compile_model(model, device, config)
 
-    monkeypatch.setattr(openvino, "shared_core", Core)
+    monkeypatch.setattr(openvino, "CORE", Core())
     return options
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -18,14 +17,12 @@ from pocketbert.errors import ModelError
 from pocketbert.machine import granted_cores, multiplies_bf16
 
 
-@cache
-def shared_core() -> openvino.Core:
-    """The one instance of the library in a process.
+CORE = openvino.Core()
+"""The one instance of the library in a process.
 
-    Its thread pool gives signals a stack of their own and, when it ends, puts back what was there before. Two
-    instances that end in the order they began leave a stack that is gone, and the next signal ends the process.
-    """
-    return openvino.Core()
+Its thread pool gives signals a stack of their own and, when it ends, puts back what was there before. Two instances
+that end in the order they began leave a stack that is gone, and the next signal ends the process.
+"""
 
 
 class OpenVinoEngine:
@@ -43,7 +40,7 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, path: Path, threads: int | None = None, streams: int = 1) -> None:
-        self._path, core = path, shared_core()
+        self._path, core = path, CORE
         with self._explained("load"):
             model = core.read_model(path)
         self.description = Description.from_metadata(_metadata(model), str(path))
