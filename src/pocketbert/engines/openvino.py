@@ -16,7 +16,6 @@ from pocketbert.engines.description import PREFIX, Description, Precision
 from pocketbert.errors import ModelError
 from pocketbert.machine import granted_cores, multiplies_bf16
 
-
 CORE = openvino.Core()
 """The one instance of the library in a process.
 
