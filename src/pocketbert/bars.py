@@ -25,17 +25,18 @@ def make_bar(console: Console) -> Progress:
 
 
 class Meter:
-    """Counts rows; a bar on a terminal, else a line now and then.
+    """Counts rows, or what else is done one by one; a bar on a terminal, else a line now and then.
 
     Args:
         title: what is being done.
         console: where to.
         total: rows of the whole run.
         done: rows that were there before.
+        unit: what is counted.
     """
 
-    def __init__(self, title: str, console: Console, total: int, done: int) -> None:
-        self._title, self._console, self._total = title, console, total
+    def __init__(self, title: str, console: Console, total: int, done: int, unit: str = "rows") -> None:
+        self._title, self._console, self._total, self._unit = title, console, total, unit
         self._done, self._before = done, done
         self._start = self._line = time.monotonic()
         self._bar = make_bar(console)
@@ -55,7 +56,7 @@ class Meter:
         self._done += rows
         now = time.monotonic()
         rate = (self._done - self._before) / max(now - self._start, 1e-9)
-        detail = f"{self._done:,} of {self._total:,} rows · {rate:,.0f} rows/s"
+        detail = f"{self._done:,} of {self._total:,} {self._unit} · {rate:,.0f} {self._unit}/s"
         self._bar.update(self._task, completed=self._done, detail=detail)
         if not self._console.is_terminal and now - self._line >= LINE_SECONDS:
             self._line = now

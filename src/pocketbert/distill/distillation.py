@@ -15,7 +15,14 @@ from transformers import PreTrainedModel
 from pocketbert.data.sources import fingerprint
 from pocketbert.distill.augmenting import augment_rows
 from pocketbert.distill.cache.opening import SignalCache
-from pocketbert.distill.learning import EMBEDDING_LOSSES, TASK_LOSSES, check_losses, fit_default, learn_rows
+from pocketbert.distill.learning import (
+    EMBEDDING_LOSSES,
+    MASKED_LM_LOSSES,
+    TASK_LOSSES,
+    check_losses,
+    fit_default,
+    learn_rows,
+)
 from pocketbert.distill.methods import choose_course
 from pocketbert.distill.phases import Course, train_phases
 from pocketbert.distill.prediction import masked_lm_loss
@@ -29,12 +36,9 @@ from pocketbert.files import hash_text
 from pocketbert.manifest import Manifest, Parent, hash_options, hash_weights
 from pocketbert.models.loading import LoadedModel, check_length, check_safe, load_model, max_positions
 from pocketbert.models.students import BuiltStudent, Carried, build_student
-from pocketbert.recipe import Data, DistillStage, Losses, Student
+from pocketbert.recipe import Data, DistillStage, Student
 from pocketbert.tasks.embedding import Embedding
 from pocketbert.tasks.registry import make_task
-
-MASKED_LM_LOSSES = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
-"""The objective of Sanh et al. 2019."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ from pocketbert.errors import PocketBertError
 from pocketbert.recipe import Losses, Training
 from pocketbert.tasks.base import join
 
+MASKED_LM_LOSSES = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
+"""The objective of Sanh et al. 2019."""
+
 TASK_LOSSES = Losses(soft_targets=1.0, labels=0.5, cosine=1.0)
 """The best of six that were compared: docs/results.md, *Losses for tasks*."""
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pocketbert.distill.learning import EMBEDDING_LOSSES, MASKED_LM_LOSSES
 from pocketbert.distill.phases import Course, Phase
 from pocketbert.errors import PocketBertError
 from pocketbert.recipe import DistillStage, LayerMap, Losses, MethodName
@@ -42,12 +43,11 @@ _TINYBERT = Losses(hidden=1.0, embeddings=1.0, attention_scores=1.0)
 _MINILM = Losses(attention_maps=1.0, value_relations=1.0)
 _MINILMV2 = Losses(relations=1.0)
 _MOBILEBERT = Losses(feature_maps=1.0, attention_maps=1.0)
-_CONTRASTIVE = Losses(contrastive=1.0, cosine=1.0)
 
 METHODS: dict[MethodName, Method] = {
     "distilbert": Method(
         source="Sanh et al. 2019",
-        text=(Phase(Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)),),
+        text=(Phase(MASKED_LM_LOSSES),),
         # As in its distillation on SQuAD.
         rows=(Phase(Losses(soft_targets=0.5, labels=0.5)),),
     ),
@@ -95,8 +95,8 @@ METHODS: dict[MethodName, Method] = {
     ),
     "contrastive": Method(
         source="van den Oord et al. 2018",
-        text=(Phase(_CONTRASTIVE),),
-        rows=_before_answers(_CONTRASTIVE),
+        text=(Phase(EMBEDDING_LOSSES),),
+        rows=_before_answers(EMBEDDING_LOSSES),
         layer_map="top",
     ),
 }

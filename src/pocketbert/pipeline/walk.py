@@ -141,16 +141,11 @@ def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
     walk.manifests[output.name] = distill(
         options, teacher, walk.student, output, walk.recipe.data, console=walk.console, replace=True
     )
-    models: dict[Role, str] = {"teacher": teacher, "student": str(output)}
     if options.corpus:
         walk.student = Student(start=str(output))
-        if not walk.prove:
-            return
-        name = f"{walk.recipe.name}: text of stage {number}"
-        if "validation_loss" not in walk.manifests[output.name].metrics:
-            # Nothing was learnt about words: what it is worth shows in the tasks that follow.
-            return
-        walk.comparisons[name] = compare_texts_once(walk.folder, number, models, options, name, walk.console)
+        # Where nothing was learnt about words, what the student is worth shows in the tasks that follow.
+        if walk.prove and "validation_loss" in walk.manifests[output.name].metrics:
+            _compare_texts(walk, number, options, {"teacher": teacher, "student": str(output)})
         return
     walk.product, walk.chain, walk.last, walk.made_smaller = str(output), [str(output)], number, False
     walk.data = options.data or walk.recipe.data
@@ -162,6 +157,11 @@ def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
     elif options.without_teacher:
         walk.without_teacher = _learn_alone(walk, number, options, teacher, walk.manifests[output.name])
     _compare(walk, str(output))
+
+
+def _compare_texts(walk: Walk, number: int, options: DistillStage, models: dict[Role, str]) -> None:
+    name = f"{walk.recipe.name}: text of stage {number}"
+    walk.comparisons[name] = compare_texts_once(walk.folder, number, models, options, name, walk.console)
 
 
 def compare_chain(walk: Walk) -> None:

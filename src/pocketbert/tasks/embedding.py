@@ -1,7 +1,7 @@
 """Embedding: a vector for each text, whose cosines say how similar two texts are."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from itertools import islice
 from typing import Any
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pocketbert.data.records import Record
 from pocketbert.errors import DataError, PocketBertError
-from pocketbert.tasks.base import Encoded, Example, Task
-from pocketbert.tasks.metrics import correlations
+from pocketbert.tasks.base import Encoded, Example
+from pocketbert.tasks.correlated import Correlated
 from pocketbert.tasks.rows import SAMPLE, column_or_only, find_columns, number_cell, read_rows, text_cell
 from pocketbert.tasks.texts import CHUNK, chunks, may_cut, model_inputs, tokenise
 
@@ -20,7 +20,7 @@ UNLABELLED = "embedding has no labels to learn from"
 SCORED = "embedding is scored on pairs of texts with a number each that says how similar they are"
 
 
-class Embedding(Task):
+class Embedding(Correlated):
     """A vector for each text: learnt from texts alone, scored on pairs of them that somebody has compared.
 
     A row to learn from is a text, or a pair of which each text counts by itself; it needs no label. A row to be
@@ -30,7 +30,6 @@ class Embedding(Task):
 
     name = "embedding"
     head = ""
-    metrics = ("pearson", "spearman")
     usual = ("spearman",)
 
     def check_choices(self) -> None:
@@ -119,30 +118,9 @@ class Embedding(Task):
             vectors[number].append(np.asarray(vector, dtype=np.float64))
         return [_cosine(*pair) if len(pair) == 2 else math.nan for pair in vectors]
 
-    def score(self, predictions: Sequence[float], targets: Sequence[float]) -> dict[str, float]:
-        """Pearson's and Spearman's correlation of cosines and targets."""
-        return correlations(predictions, targets)
-
-    def scorer(self, predictions: Sequence[float], targets: Sequence[float]) -> Callable[[NDArray[np.int64]], float]:
-        """The deciding score of a resample."""
-        found, true = np.asarray(predictions, dtype=np.float64), np.asarray(targets, dtype=np.float64)
-
-        def score_sample(index: NDArray[np.int64]) -> float:
-            scores = correlations(found[index], true[index])
-            return float(np.mean([scores[name] for name in self.deciding]))
-
-        return score_sample
-
     def majority(self, train_targets: Sequence[Any], examples: Sequence[Example]) -> list[float]:  # noqa: ARG002
         """The same for every pair, whatever it is: its correlation counts as 0."""
         return [0.0] * len(examples)
-
-    def correct(self, predictions: Sequence[float], targets: Sequence[float]) -> None:
-        """A cosine is neither right nor wrong."""
-
-    def agreement(self, first: Sequence[float], second: Sequence[float]) -> float:
-        """Pearson's correlation of both."""
-        return correlations(first, second)["pearson"]
 
 
 def _read_scored(record: Record, columns: dict[str, str]) -> Example:

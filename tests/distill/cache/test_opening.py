@@ -4,12 +4,15 @@ import io
 import json
 import math
 import shutil
+import subprocess
+import sys
 
 import jobs
 import numpy as np
 import pytest
 from rich.console import Console
 
+from pocketbert import bars
 from pocketbert.data.order import Position
 from pocketbert.distill.cache import filling, opening
 from pocketbert.distill.trainer import train
@@ -200,11 +203,12 @@ def test_the_teacher_is_asked_to_stop(tmp_path, monkeypatch):
 
 def test_progress_is_told_where_there_is_no_terminal(tmp_path, monkeypatch):
     monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 16)
-    monkeypatch.setattr(filling, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(bars, "LINE_SECONDS", 0.0)
     monkeypatch.setattr(jobs, "QUIET", Console(file=io.StringIO(), width=200))
     jobs.cached(text_job(tmp_path / "1"), tmp_path / "c", top_k=4)
     told = jobs.QUIET.file.getvalue()
-    assert "asking the teacher: 100% of " in told and "0:00:00 left" in told
+    entries = index_of(tmp_path / "c")["entries"]
+    assert f"asking the teacher: {entries:,} of {entries:,} samples" in told and "0:00:00 left" in told
     assert "bytes a token; the top 4 and as many of the rest (" in told
 
 
@@ -214,3 +218,24 @@ def test_the_weights_of_a_student_do_not_depend_on_who_asked(tmp_path):
     first = jobs.run(jobs.cached(text_job(tmp_path / "2", dropout=0.2), tmp_path / "d", top_k=4))
     second = jobs.run(jobs.cached(text_job(tmp_path / "3", dropout=0.2), tmp_path / "c", top_k=4))
     assert jobs.largest_difference(first[1], second[1]) == 0
+
+
+HOLDING = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(2)
+"""
+
+
+def test_a_run_waits_for_another_one_that_fills_the_same_cache(tmp_path, monkeypatch):
+    folder = tmp_path / "c"
+    folder.mkdir()
+    monkeypatch.setattr(jobs, "QUIET", Console(file=io.StringIO(), width=400))
+    job = text_job(tmp_path / "1")
+    with subprocess.Popen([sys.executable, "-c", HOLDING, folder / "lock"], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        jobs.cached(job, folder, top_k=4)
+    assert f"{folder}: another run is filling this cache; waiting for it" in jobs.QUIET.file.getvalue()
+    assert index_of(folder)["entries"] > 0

@@ -1,23 +1,22 @@
 """Asking the teacher about every sample that a run sees, once, and keeping what it says."""
 
-import fcntl
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
-from pocketbert.bars import make_bar
+from pocketbert.bars import Meter
 from pocketbert.data.order import Position
 from pocketbert.distill.cache.content import LOGITS, Content, pack_states, pack_top_k, state_kind
 from pocketbert.distill.cache.store import Writer
@@ -26,7 +25,6 @@ from pocketbert.distill.datasets import Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.losses import top_k_targets
 from pocketbert.distill.objective import Objective
 from pocketbert.distill.places import real_tokens
-from pocketbert.distill.progress import LINE_SECONDS
 from pocketbert.distill.signals import OnlineSignals
 from pocketbert.engines.batching import batches_by_length
 from pocketbert.errors import Interrupted, PocketBertError
@@ -37,7 +35,6 @@ ROWS_AT_ONCE = 1024
 """Logits of a vocabulary are softened so many positions at a time: they are wide, and fp32 only there."""
 FLUSH_SECONDS = 5.0
 """Work that a kill costs at most."""
-_TITLE = "asking the teacher"
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,8 @@ def fill(filling: Filling, writer: Writer, numbers: NDArray[np.int64], folder: P
     """
     start, flushed, done = time.monotonic(), time.monotonic(), 0
     before = writer.index["seconds"]
-    with StopRequest().listening() as stop, _progress(filling.console, len(numbers)) as advance:
+    meter = Meter("asking the teacher", filling.console, len(numbers), 0, unit="samples")
+    with StopRequest().listening() as stop, meter.shown():
         for part, batch in filling.batches(numbers):
             counts, records = _ask(filling, part, batch)
             writer.append(part, counts, records)
@@ -99,7 +97,7 @@ def fill(filling: Filling, writer: Writer, numbers: NDArray[np.int64], folder: P
             if not done:
                 _check_room(folder, sum(values.nbytes for values in records.values()), len(part), len(numbers))
             done += len(part)
-            advance(len(part))
+            meter.count(len(part))
             last = done == len(numbers)
             if last or stop or time.monotonic() - flushed >= FLUSH_SECONDS:
                 writer.index["seconds"] = round(before + time.monotonic() - start, 1)
@@ -113,20 +111,23 @@ def fill(filling: Filling, writer: Writer, numbers: NDArray[np.int64], folder: P
 
 
 @contextmanager
-def lock(folder: Path, console: Console) -> Iterator[None]:
+def hold(folder: Path, console: Console) -> Iterator[None]:
     """Let one process at a time fill a cache; the others wait, and then find what it has filled.
 
     Args:
         folder: of the cache.
         console: told where there is another.
     """
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            console.print(f"{folder}: another run is filling this cache; waiting for it", highlight=False)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        console.print(f"{folder}: another run is filling this cache; waiting for it", highlight=False)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _ask(
@@ -181,34 +182,3 @@ def _check_room(folder: Path, size: int, entries: int, of: int) -> None:
             f"{folder}: the cache takes {wanted / 1e9:,.1f} GB more, but {free / 1e9:,.1f} GB are free there; name "
             "another folder in cache.folder, give losses of hidden states weight 0, or set signals: online"
         )
-
-
-@contextmanager
-def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, a line now and then elsewhere; to be told how many samples were done."""
-    if not console.is_terminal:
-        yield _Lines(console, total).advance
-        return
-    with make_bar(console) as bar:
-        task = bar.add_task(_TITLE, total=total, detail="")
-        yield lambda samples: bar.advance(task, samples)
-
-
-class _Lines:
-    """Progress where no terminal can redraw it."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self._console, self._total, self._done = console, total, 0
-        self._start = self._told = time.monotonic()
-
-    def advance(self, samples: int) -> None:
-        """Print a line when the last one is old enough."""
-        self._done += samples
-        now = time.monotonic()
-        if now - self._told >= LINE_SECONDS:
-            self._told = now
-            left = int((now - self._start) / self._done * (self._total - self._done))
-            self._console.print(
-                f"{_TITLE}: {self._done / self._total:.0%} of {self._total:,} samples · {timedelta(seconds=left)} left",
-                highlight=False,
-            )

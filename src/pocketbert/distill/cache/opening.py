@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.distill import ranks
 from pocketbert.distill.cache.content import Content
-from pocketbert.distill.cache.filling import Filling, fill, lock
+from pocketbert.distill.cache.filling import Filling, fill, hold
 from pocketbert.distill.cache.index import Index, begin_index, check_index, has_index, read_index
 from pocketbert.distill.cache.key import Key, make_key
 from pocketbert.distill.cache.measuring import measure_top_k
@@ -75,7 +75,7 @@ class SignalCache:
         with ranks.main_first():
             if ranks.is_main():
                 folder.mkdir(parents=True, exist_ok=True)
-                with lock(folder, self.console):
+                with hold(folder, self.console):
                     index = self._open(folder, key, content, job.folder)
                     self._complete(folder, index, job, samples, teacher)
         index = read_index(folder)
