@@ -20,28 +20,35 @@ TEACHER = torch.randn((ROWS, CLASSES), generator=torch.Generator().manual_seed(1
 LABELS = torch.randint(0, CLASSES, (ROWS,), generator=torch.Generator().manual_seed(2))
 
 
-def of_rows(logits, rows):
+def of_rows(logits, theirs, rows):
     parts = {
-        "soft_targets": losses.soft_target_loss(logits, TEACHER[rows], 2.0, ROWS),
+        "soft_targets": losses.soft_target_loss(logits, theirs, 2.0, ROWS),
         "masked_lm": losses.cross_entropy_loss(logits, LABELS[rows], ROWS),
     }
     return 5 * parts["soft_targets"] + 2 * parts["masked_lm"], parts
 
 
-def in_chunks(monkeypatch, leaves, logits):
-    monkeypatch.setattr(chunks, "CPU_LOGITS", logits)
-    total, parts = chunks.sum_losses(Undecoded(*leaves, *[None] * (3 - len(leaves))), of_rows)
+def undecoded(leaves):
+    return Undecoded(*leaves, *[None] * (3 - len(leaves)))
+
+
+def in_chunks(monkeypatch, leaves, chunk, piece=None, teacher=TEACHER):
+    monkeypatch.setattr(chunks, "ON_CPU", chunks.Sizes(chunk, piece or chunk))
+    total, parts = chunks.sum_losses(undecoded(leaves), teacher, of_rows)
     (3 * total).backward()
     return total, parts, [leaf.grad for leaf in leaves]
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("logits", [CLASSES, 7 * CLASSES, ROWS * CLASSES, 10**6])
-def test_chunks_give_the_losses_and_gradients_of_the_whole(monkeypatch, logits, bias):
+@pytest.mark.parametrize(
+    ("chunk", "piece"), [(1, 1), (7, 7), (7, 3), (ROWS, 5), (ROWS, ROWS), (10**4, 4), (10**4, 10**4)]
+)
+def test_chunks_and_pieces_give_the_losses_and_gradients_of_the_whole(monkeypatch, chunk, piece, bias):
     whole = tensors(bias=bias)
-    total, parts = of_rows(functional.linear(*whole), slice(None))
+    total, parts = of_rows(functional.linear(*whole), TEACHER, slice(None))
     (3 * total).backward()
-    found, found_parts, gradients = in_chunks(monkeypatch, tensors(bias=bias), logits)
+    leaves = tensors(bias=bias)
+    found, found_parts, gradients = in_chunks(monkeypatch, leaves, chunk * CLASSES, piece * CLASSES)
     assert found.item() == pytest.approx(total.item(), rel=1e-6)
     assert {name: value.item() for name, value in found_parts.items()} == pytest.approx(
         {name: value.item() for name, value in parts.items()}, rel=1e-6
@@ -51,16 +58,30 @@ def test_chunks_give_the_losses_and_gradients_of_the_whole(monkeypatch, logits, 
         assert torch.allclose(leaf.grad, gradient, rtol=1e-5, atol=1e-6)
 
 
-def test_no_chunk_is_larger_than_it_may_be(monkeypatch):
-    seen = []
+def test_a_teacher_is_decoded_by_chunks_too(monkeypatch):
+    theirs = undecoded([leaf.detach() + 1 for leaf in tensors()])
+    known = in_chunks(monkeypatch, tensors(), 10**6, teacher=theirs.decode())[0]
+    assert in_chunks(monkeypatch, tensors(), 7 * CLASSES, 3 * CLASSES, theirs)[0].item() == pytest.approx(known.item())
 
-    def watched(logits, rows):
-        seen.append(logits.shape[0])
-        return of_rows(logits, rows)
 
-    monkeypatch.setattr(chunks, "CPU_LOGITS", 5 * CLASSES)
-    chunks.sum_losses(Undecoded(*tensors()), watched)
-    assert seen == [5, 5, 5, 5, 3]
+def test_no_chunk_and_no_piece_is_larger_than_it_may_be(monkeypatch):
+    made, compared = [], []
+    decode = Undecoded.decode
+
+    def counted(self, rows):
+        made.append(rows.stop - rows.start)
+        return decode(self, rows)
+
+    def watched(logits, theirs, rows):
+        assert len(logits) == len(theirs) == rows.stop - rows.start
+        compared.append(len(logits))
+        return of_rows(logits, theirs, rows)
+
+    monkeypatch.setattr(Undecoded, "decode", counted)
+    monkeypatch.setattr(chunks, "ON_CPU", chunks.Sizes(10 * CLASSES, 4 * CLASSES))
+    chunks.sum_losses(Undecoded(*tensors()), TEACHER, watched)
+    assert made == [10, 10, 3]
+    assert compared == [4, 4, 2, 4, 4, 2, 3]
 
 
 def test_short_types_sum_up_in_fp32(monkeypatch):
@@ -75,7 +96,7 @@ def test_short_types_sum_up_in_fp32(monkeypatch):
 def test_without_any_position_every_loss_is_there_and_nothing():
     leaves = [torch.zeros(0, WIDTH, requires_grad=True), *tensors()[1:]]
     total, parts = chunks.sum_losses(
-        Undecoded(*leaves), lambda logits, rows: (logits.sum(), {"masked_lm": logits.sum()})
+        Undecoded(*leaves), None, lambda logits, theirs, rows: (logits.sum(), {"masked_lm": logits.sum()})
     )
     total.backward()
     assert total.item() == 0 and parts["masked_lm"].item() == 0 and leaves[1].grad.abs().max() == 0
@@ -83,6 +104,7 @@ def test_without_any_position_every_loss_is_there_and_nothing():
 
 def test_nothing_is_differentiated_where_nobody_learns():
     with torch.no_grad():
-        total, _ = chunks.sum_losses(Undecoded(*tensors()), of_rows)
+        total, _ = chunks.sum_losses(Undecoded(*tensors()), TEACHER, of_rows)
     assert not total.requires_grad
-    assert total.item() == pytest.approx(of_rows(functional.linear(*tensors()), slice(None))[0].item(), rel=1e-6)
+    whole, _ = of_rows(functional.linear(*tensors()), TEACHER, slice(None))
+    assert total.item() == pytest.approx(whole.item(), rel=1e-6)

@@ -157,9 +157,11 @@ def test_a_models_labels_rule_where_it_is_evaluated(files):
 
 def make_teacher(labels, problem_type=None):
     tokenizer = tiny.make_tokenizer("bert")
-    fields = {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": problem_type,
+    fields = {"num_labels": len(labels), "id2label": dict(enumerate(labels)),
               "label2id": {name: number for number, name in enumerate(labels)}}  # fmt: skip
-    return LoadedModel(tiny.make_model("bert", "SequenceClassification", tokenizer, **fields), tokenizer, "teacher", ())
+    model = tiny.make_model("bert", "SequenceClassification", tokenizer, **fields)
+    model.config.problem_type = problem_type  # some releases of transformers make no configuration with another word
+    return LoadedModel(model, tokenizer, "teacher", ())
 
 
 @pytest.mark.parametrize("order", [["bad", "good"], ["good", "bad"], ["LABEL_0", "LABEL_1"]])

@@ -13,7 +13,8 @@ def test_first_tokens_of_words():
 def test_byte_level_words_start_with_a_space_even_after_saving(name, request, tmp_path):
     tokenizer = request.getfixturevalue(name)
     words = ["the", "cat"]
-    before = tokenizer(words, is_split_into_words=True).tokens()
+    # Some releases of transformers refuse such words before they are marked; the tokenizer behind them does not.
+    before = tokenizer.backend_tokenizer.encode(words, is_pretokenized=True).tokens
     assert not any("Ġ" in token for token in before)
     mark_word_starts(tokenizer)
     after = tokenizer(words, is_split_into_words=True).tokens()

@@ -12,6 +12,15 @@ UNBOUNDED = 10**9
 """Steps of a run that ends by its time budget."""
 
 
+class _Arguments(TrainingArguments):  # type: ignore[misc]
+    @property
+    def device(self) -> torch.device:
+        """The device of this rank."""
+        device: torch.device = super().device
+        # Ranks on one processor have it under numbers, and older trainers load an optimiser to the number.
+        return torch.device("cpu") if device.type == "cpu" else device
+
+
 def make_arguments(options: Training, samples: int, precision: str, folder: Path) -> TrainingArguments:
     """The options of a stage as those of the trainer.
 
@@ -22,7 +31,7 @@ def make_arguments(options: Training, samples: int, precision: str, folder: Path
         folder: for checkpoints and logs.
     """
     cuda = torch.cuda.is_available()
-    arguments = TrainingArguments(
+    arguments = _Arguments(
         output_dir=str(folder),
         per_device_train_batch_size=options.batch_size,
         gradient_accumulation_steps=options.accumulation,

@@ -4,43 +4,64 @@ The (positions × vocabulary) logits of student and teacher, their softened dist
 these never exist whole: each chunk's losses are differentiated as soon as they are known, and only the gradients of
 features and weights are kept. This is possible because the weights of the losses, and what they average over, are
 known before the backward pass.
+
+Products of matrices want many positions, and what is done to each logit wants few, which stay in a processor's cache.
+So a chunk's logits are made at once, and compared a piece at a time.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from pocketbert.distill.losses import TopK
 from pocketbert.models.undecoded import Undecoded
 
-CPU_LOGITS = 2**24
-"""Logits of a chunk: 64 MiB in fp32."""
-GPU_LOGITS = 2**26
-"""The same where kernels want long rows: 256 MiB."""
-Losses = Callable[[Tensor, slice], tuple[Tensor, dict[str, Tensor]]]
-"""Of the logits of a chunk, and which positions it has: the weighted sum of the losses, and each of them."""
+Theirs = Tensor | Undecoded | TopK | None
+"""What the teacher says of positions."""
+Losses = Callable[[Tensor, Tensor | TopK | None, slice], tuple[Tensor, dict[str, Tensor]]]
+"""Of the logits of some positions in fp32, what the teacher says of them, and which they are: the weighted sum of the
+losses, and each of them."""
 
 
-def sum_losses(student: Undecoded, of_chunk: Losses) -> tuple[Tensor, dict[str, Tensor]]:
+class Sizes(NamedTuple):
+    """How many logits are made, and compared, at once.
+
+    Attributes:
+        chunk: that one product of matrices makes.
+        piece: that the losses look at.
+    """
+
+    chunk: int
+    piece: int
+
+
+ON_CPU = Sizes(2**24, 2**19)
+ON_GPU = Sizes(2**26, 2**26)
+"""A GPU wants long rows for everything: 256 MiB in fp32."""
+
+
+def sum_losses(student: Undecoded, teacher: Theirs, of_piece: Losses) -> tuple[Tensor, dict[str, Tensor]]:
     """The losses of all positions.
 
     Args:
         student: what its logits are made of.
-        of_chunk: gives shares of averages, which add up over chunks.
+        teacher: what it says of the same positions.
+        of_piece: gives shares of averages, which add up over pieces.
 
     Returns:
         The weighted sum, which alone has a gradient, and each loss by name.
     """
     parts: dict[str, Tensor] = {}
 
-    def add(logits: Tensor, rows: slice) -> Tensor:
-        total, found = of_chunk(logits, rows)
+    def add(logits: Tensor, theirs: Tensor | TopK | None, rows: slice) -> Tensor:
+        total, found = of_piece(logits, theirs, rows)
         for name, value in found.items():
             parts[name] = parts.get(name, 0) + value.detach()
         return total
 
-    total: Tensor = _InChunks.apply(student.features, student.weight, student.bias, add)  # type: ignore[no-untyped-call]
+    total: Tensor = _InChunks.apply(student.features, student.weight, student.bias, teacher, add)  # type: ignore[no-untyped-call]
     return total, parts
 
 
@@ -48,22 +69,24 @@ class _InChunks(torch.autograd.Function):
     """The weighted sum over chunks; the gradients are made on the way forward."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, add: Any) -> Tensor:
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, teacher: Theirs, add: Any) -> Tensor:
         student = Undecoded(features, weight, bias)
-        wanted = any(ctx.needs_input_grad)
-        size = max(1, (GPU_LOGITS if features.is_cuda else CPU_LOGITS) // len(weight))
-        # At least once: without any position the losses are still there, and nothing.
-        starts = range(0, max(len(student), 1), size)
-        gradients = _Gradients(student) if wanted else None
+        gradients = _Gradients(student) if any(ctx.needs_input_grad) else None
+        sizes = ON_GPU if features.is_cuda else ON_CPU
         total = torch.zeros((), device=features.device)
-        for start in starts:
-            rows = slice(start, start + size)
-            logits = student.decode(rows).float().requires_grad_(wanted)
-            with torch.set_grad_enabled(wanted):
-                share = add(logits, rows)
-            total += share.detach()
+        for rows in _slices(len(student), sizes.chunk // len(weight)):
+            logits, theirs = student.decode(rows), _take(teacher, rows)
+            for piece in _slices(len(logits), sizes.piece // len(weight)):
+                where = slice(rows.start + piece.start, rows.start + piece.stop)
+                own = logits[piece].float().requires_grad_(gradients is not None)
+                with torch.set_grad_enabled(gradients is not None):
+                    share = add(own, _take(theirs, piece), where)
+                total += share.detach()
+                if gradients:
+                    # They are not looked at again, and leave their place to their gradients.
+                    logits[piece] = torch.autograd.grad(share, own)[0]
             if gradients:
-                gradients.add(torch.autograd.grad(share, logits)[0], rows)
+                gradients.add(logits, rows)
         if gradients:
             ctx.save_for_backward(*gradients.all())
         return total
@@ -72,7 +95,23 @@ class _InChunks(torch.autograd.Function):
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
         features, weight, bias = ctx.saved_tensors
         (scale,) = outputs
-        return features * scale, weight * scale, None if bias is None else bias * scale, None
+        return features * scale, weight * scale, None if bias is None else bias * scale, None, None
+
+
+def _slices(length: int, size: int) -> Iterator[slice]:
+    """One after the other; at least one, so that without any position the losses are still there, and nothing."""
+    size = max(1, size)
+    for start in range(0, max(length, 1), size):
+        yield slice(start, min(start + size, length))
+
+
+def _take(theirs: Theirs, rows: slice) -> Tensor | TopK | None:
+    """What a teacher says of some positions."""
+    if isinstance(theirs, Undecoded):
+        return theirs.decode(rows)
+    if isinstance(theirs, TopK):
+        return TopK(*(values[rows] for values in theirs))
+    return None if theirs is None else theirs[rows]
 
 
 class _Gradients:
@@ -85,14 +124,16 @@ class _Gradients:
         self._bias: Tensor | None = None
 
     def add(self, of_logits: Tensor, rows: slice) -> None:
-        short = of_logits.to(self._student.weight.dtype)
-        self._features[rows] = short @ self._student.weight
-        of_weight, of_bias = short.T @ self._student.features[rows], of_logits.sum(dim=0)
+        """Take the gradient of some positions' logits, (positions, vocabulary)."""
+        self._features[rows] = of_logits @ self._student.weight
+        of_weight = of_logits.T @ self._student.features[rows]
+        of_bias = of_logits.sum(dim=0, dtype=torch.float32)
         # One chunk is the usual case, and needs no sum.
         self._weight = of_weight if self._weight is None else self._weight.float().add_(of_weight)
         self._bias = of_bias if self._bias is None else self._bias.add_(of_bias)
 
     def all(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Each in the type of what it is the gradient of."""
         dtype = self._student.weight.dtype
         weight = None if self._weight is None else self._weight.to(dtype)
         bias = None if self._bias is None or self._student.bias is None else self._bias.to(dtype)

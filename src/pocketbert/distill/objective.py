@@ -140,7 +140,7 @@ class Objective:
         parts: dict[str, Tensor] = {}
         if isinstance(student.logits, Undecoded):
             labels = pick(batch["labels"], batch[COUNTED])
-            total, parts = sum_losses(student.logits, partial(self._of_positions, labels, teacher, counts))
+            total, parts = sum_losses(student.logits, teacher.logits, partial(self._of_positions, labels, counts))
             terms.append(total)
         elif isinstance(student.logits, Tensor):
             parts = self._of_rows(student.logits, teacher, batch, counts)
@@ -156,15 +156,10 @@ class Objective:
         return torch.stack([getattr(self.weights, name) * value for name, value in parts.items()]).sum()
 
     def _of_positions(
-        self, labels: Tensor, teacher: Signals, counts: Counts, logits: Tensor, chunk: slice
+        self, labels: Tensor, counts: Counts, logits: Tensor, theirs: Tensor | TopK | None, rows: slice
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Losses of a chunk of the positions of a masked language model."""
-        theirs = teacher.logits
-        if isinstance(theirs, Undecoded):
-            theirs = theirs.decode(chunk)
-        elif theirs is not None:
-            theirs = theirs[chunk] if isinstance(theirs, Tensor) else TopK(*(values[chunk] for values in theirs))
-        parts = self._of_logits(logits, labels[chunk], theirs, counts)
+        """Losses of some positions of a masked language model."""
+        parts = self._of_logits(logits, labels[rows], theirs, counts)
         return self._weigh(parts), parts
 
     def _of_rows(
