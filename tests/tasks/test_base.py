@@ -19,7 +19,3 @@ def test_numbers_and_arrays_are_stacked():
     assert numbers["labels"].tolist() == [2, 0]
     arrays = collate([{"input_ids": [1], "labels": np.array([0, 1], dtype=np.float32)}], 0)
     assert (arrays["labels"].tolist(), arrays["labels"].dtype) == ([[0, 1]], np.dtype("float32"))
-
-
-def test_lengths_are_rounded_up():
-    assert collate([{"input_ids": [1] * 9}], 0, multiple_of=8)["input_ids"].shape == (1, 16)

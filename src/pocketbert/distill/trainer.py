@@ -27,6 +27,7 @@ from pocketbert.distill.control import Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.learner import Learner
 from pocketbert.distill.length import count_steps, order_samples
+from pocketbert.distill.memory import keep_memory
 from pocketbert.distill.objective import Counts, Objective
 from pocketbert.distill.precision import settle_precision, torch_dtype
 from pocketbert.distill.progress import Clock, JsonLog, ProgressLine, learning_rate_factor
@@ -150,6 +151,11 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self.state = state
         self._load_from_checkpoint(str(checkpoint))
         return True
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As any trainer does, with the memory of one step kept for the next."""
+        with keep_memory():
+            return super().train(*args, **kwargs)
 
     def finish(self) -> dict[str, Any]:
         """Put the best weights back and sum up the run."""

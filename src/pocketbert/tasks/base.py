@@ -241,19 +241,17 @@ def join(first: Encoded, second: Encoded) -> Encoded:
     )
 
 
-def collate(features: Sequence[Feature], pad_token_id: int, multiple_of: int = 1) -> dict[str, NDArray[Any]]:
+def collate(features: Sequence[Feature], pad_token_id: int) -> dict[str, NDArray[Any]]:
     """Pad features to the longest of them.
 
     Args:
         features: model inputs; lists have a value per token and are padded, numbers and arrays are stacked.
         pad_token_id: what fills ``input_ids``.
-        multiple_of: round the length up to a multiple, so that fewer shapes occur.
 
     Returns:
         Arrays of shape (features, tokens); ``labels`` (features,), (features, k) or (features, tokens).
     """
-    longest = max(len(feature["input_ids"]) for feature in features)
-    length = -(-longest // multiple_of) * multiple_of
+    length = max(len(feature["input_ids"]) for feature in features)
     fill = {"input_ids": pad_token_id, "attention_mask": 0, "token_type_ids": 0, "labels": IGNORED}
     batch: dict[str, NDArray[Any]] = {}
     for key in features[0]:
