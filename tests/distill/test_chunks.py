@@ -108,3 +108,23 @@ def test_nothing_is_differentiated_where_nobody_learns():
     assert not total.requires_grad
     whole, _ = of_rows(functional.linear(*tensors()), TEACHER, slice(None))
     assert total.item() == pytest.approx(whole.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [600.0, 1e6])
+@pytest.mark.parametrize("rows", [5, ROWS])
+def test_gradients_that_fp16_cannot_hold_are_there_once_they_are_scaled(monkeypatch, count, rows):
+    """A loss scaled for fp16 has the gradients of fp32, however many positions it averages over."""
+    scale, found = 65536.0, {}
+    monkeypatch.setattr(chunks, "ON_CPU", chunks.Sizes(rows * CLASSES, 2 * CLASSES))
+    for dtype in (torch.float32, torch.float16):
+        leaves = [(leaf.detach() / 8).to(dtype).requires_grad_() for leaf in tensors()]
+        total, _ = chunks.sum_losses(
+            Undecoded(*leaves),
+            TEACHER / 8,
+            lambda logits, theirs, _rows: (losses.soft_target_loss(logits, theirs, 2.0, count), {}),
+        )
+        (scale * total).backward()
+        assert all(leaf.grad.dtype == dtype for leaf in leaves)
+        found[dtype] = [leaf.grad.float() for leaf in leaves]
+    for exact, half in zip(*found.values(), strict=True):
+        assert (exact - half).norm() < 0.01 * exact.norm() and half.norm() > 0

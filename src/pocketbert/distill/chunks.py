@@ -7,6 +7,9 @@ known before the backward pass.
 
 Products of matrices want many positions, and what is done to each logit wants few, which stay in a processor's cache.
 So a chunk's logits are made at once, and compared a piece at a time.
+
+Made on the way forward, the gradients do not know of the factor that a loss in fp16 is scaled by, and fp16 holds no
+number as small as they are. So they stay in fp32 there, and are brought to a largest of 1 for the products.
 """
 
 from collections.abc import Callable, Iterator
@@ -71,11 +74,12 @@ class _InChunks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, teacher: Theirs, add: Any) -> Tensor:
         student = Undecoded(features, weight, bias)
+        ctx.dtype = weight.dtype
         gradients = _Gradients(student) if any(ctx.needs_input_grad) else None
         sizes = ON_GPU if features.is_cuda else ON_CPU
         total = torch.zeros((), device=features.device)
         for rows in _slices(len(student), sizes.chunk // len(weight)):
-            logits, theirs = student.decode(rows), _take(teacher, rows)
+            logits, theirs = _with_room(student.decode(rows)), _take(teacher, rows)
             for piece in _slices(len(logits), sizes.piece // len(weight)):
                 where = slice(rows.start + piece.start, rows.start + piece.stop)
                 own = logits[piece].float().requires_grad_(gradients is not None)
@@ -93,9 +97,11 @@ class _InChunks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
-        features, weight, bias = ctx.saved_tensors
         (scale,) = outputs
-        return features * scale, weight * scale, None if bias is None else bias * scale, None, None
+        features, weight, bias = (
+            None if saved is None else (saved * scale).to(ctx.dtype) for saved in ctx.saved_tensors
+        )
+        return features, weight, bias, None, None
 
 
 def _slices(length: int, size: int) -> Iterator[slice]:
@@ -114,27 +120,38 @@ def _take(theirs: Theirs, rows: slice) -> Tensor | TopK | None:
     return None if theirs is None else theirs[rows]
 
 
+def _with_room(logits: Tensor) -> Tensor:
+    """Logits in a type that their gradients fit into."""
+    return logits.float() if logits.dtype == torch.float16 else logits
+
+
 class _Gradients:
     """Of features, weight and bias, summed over chunks in fp32."""
 
     def __init__(self, student: Undecoded) -> None:
         self._student = student
-        self._features = torch.empty_like(student.features)
+        self._features = _with_room(torch.empty_like(student.features))
         self._weight: Tensor | None = None
         self._bias: Tensor | None = None
 
     def add(self, of_logits: Tensor, rows: slice) -> None:
         """Take the gradient of some positions' logits, (positions, vocabulary)."""
-        self._features[rows] = of_logits @ self._student.weight
-        of_weight = of_logits.T @ self._student.features[rows]
+        short, largest = of_logits, None
+        if of_logits.dtype != self._student.weight.dtype:
+            largest = of_logits.abs().amax().clamp(min=torch.finfo(torch.float32).tiny)
+            short = (of_logits / largest).to(self._student.weight.dtype)
+        of_features, of_weight = short @ self._student.weight, short.T @ self._student.features[rows]
+        if largest is not None:
+            of_features, of_weight = of_features.float() * largest, of_weight.float() * largest
         of_bias = of_logits.sum(dim=0, dtype=torch.float32)
+        self._features[rows] = of_features
         # One chunk is the usual case, and needs no sum.
         self._weight = of_weight if self._weight is None else self._weight.float().add_(of_weight)
         self._bias = of_bias if self._bias is None else self._bias.add_(of_bias)
 
     def all(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Each in the type of what it is the gradient of."""
-        dtype = self._student.weight.dtype
+        """What is to be multiplied by the gradient of the sum."""
+        dtype = self._features.dtype
         weight = None if self._weight is None else self._weight.to(dtype)
         bias = None if self._bias is None or self._student.bias is None else self._bias.to(dtype)
         return self._features, weight, bias
