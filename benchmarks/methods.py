@@ -21,7 +21,7 @@ from transformers import AutoConfig
 import results as tasks
 from common import call, console, markdown_table, print_table, write_result
 from pocketbert import pipeline
-from pocketbert.distill.matching import Comparison, Matching, Models, Shape, pair_layers
+from pocketbert.distill.matching import Comparison, Matching, Models, Shape
 from pocketbert.distill.methods import METHODS
 from pocketbert.errors import PocketBertError
 from pocketbert.files import write_atomically
@@ -128,7 +128,7 @@ def _unfit(name: MethodName | None, lesson: Lesson) -> str | None:
         return None
     method, teacher = METHODS[name], Shape.of(AutoConfig.from_pretrained(lesson.teacher))
     student = Shape(teacher.layers // 2, teacher.width // 2, teacher.heads)
-    how = Comparison(pair_layers(method.layer_map, student.layers, teacher.layers))
+    how = Comparison(method.layer_map)
     try:
         for phase in method.rows:
             Matching(phase.losses, Models(student, teacher), how)

@@ -22,6 +22,7 @@ CASES = {
     "cross_entropy_loss": (losses.cross_entropy_loss, golden.cross_entropy, (CLASS,)),
     "binary_cross_entropy_loss": (losses.binary_cross_entropy_loss, golden.binary_cross_entropy, (YES_NO,)),
     "squared_error_loss": (losses.squared_error_loss, golden.squared_error, (TEACHER,)),
+    "value_loss": (losses.value_loss, golden.squared_error, (TEACHER,)),
     "cosine_loss": (losses.cosine_loss, golden.cosine_distance, (TEACHER,)),
     "patience_loss": (losses.patience_loss, golden.patience, (TEACHER,)),
 }
@@ -142,6 +143,27 @@ def test_a_micro_batch_without_rows_weighs_nothing(name):
     result = loss(student, *tensors(arguments, slice(0, 0)), count=5)
     result.backward()
     assert result.item() == 0
+
+
+def test_a_value_that_is_not_known_adds_nothing():
+    student = torch.tensor(STUDENT, requires_grad=True)
+    values = np.where(np.arange(ROWS)[:, None] == 2, np.nan, TEACHER)
+    result = losses.value_loss(student, torch.tensor(values), ROWS - 1)
+    result.backward()
+    known = np.arange(ROWS) != 2
+    assert result.item() == pytest.approx(golden.squared_error(STUDENT[known], TEACHER[known]), rel=1e-5)
+    assert student.grad[2].abs().max() == 0 and torch.isfinite(student.grad).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["soft_target_loss T=2", "binary_soft_target_loss T=3", "squared_error_loss", "cosine_loss", "patience_loss"],
+)
+def test_a_teacher_that_says_no_number_is_not_passed_over(name):
+    """A teacher that overflows has to stop the run; nothing could be learnt from it."""
+    loss, _, (teacher, *rest) = CASES[name]
+    broken = torch.tensor(np.where(np.arange(ROWS)[:, None] == 2, np.nan, teacher))
+    assert loss(torch.tensor(STUDENT), broken, *rest).isnan()
 
 
 @pytest.mark.parametrize("loss", [losses.soft_target_loss, losses.binary_soft_target_loss])

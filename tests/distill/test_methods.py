@@ -10,11 +10,13 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 import tiny
+from pocketbert.distill import phases
+from pocketbert.distill.datasets import EncodedRows
 from pocketbert.distill.distillation import distill
 from pocketbert.distill.learning import TASK_LOSSES
 from pocketbert.distill.methods import METHODS, choose_course
 from pocketbert.distill.objective import OF_LOGITS
-from pocketbert.distill.phases import Course, Phase, share_of, train_phases
+from pocketbert.distill.phases import Course, Phase, share_of, share_out, train_phases
 from pocketbert.errors import Interrupted, PocketBertError
 from pocketbert.manifest import read_manifest
 from pocketbert.recipe import Data, DistillStage, Losses, Student, Training
@@ -105,6 +107,8 @@ def test_a_student_may_be_deeper_than_its_teacher_where_no_layers_are_compared()
     tokenizer = tiny.make_tokenizer("bert")
     deep, shallow = (tiny.make_model("bert", "MaskedLM", tokenizer, layers=layers) for layers in (4, 1))
     assert Course.of(Losses(masked_lm=1.0)).objectives("masked_lm", deep, shallow, 0)
+    of_last = Losses(cosine=1.0, embeddings=1.0, representations=1.0, contrastive=1.0, similarities=1.0)
+    assert Course.of(of_last).objectives("masked_lm", deep, shallow, 0)
     with pytest.raises(PocketBertError, match="a student of 4 layers has more than its teacher, 1; name the pairs"):
         Course.of(Losses(hidden=1.0)).objectives("masked_lm", deep, shallow, 0)
 
@@ -136,11 +140,45 @@ def test_every_method_ends_with_the_answers_on_rows():
 
 def test_shares_of_a_stage_add_up():
     for method in METHODS.values():
-        for phases in (method.text, method.rows):
-            assert not phases or sum(phase.share for phase in phases) == pytest.approx(1)
+        for course in (method.text, method.rows):
+            assert not course or sum(phase.share for phase in course) == pytest.approx(1)
     assert share_of(Training(steps=10), 0.3).steps == 3 and share_of(Training(steps=1), 0.3).steps == 1
     assert share_of(Training(budget=60), 0.25).budget == 15
     assert share_of(Training(epochs=2), 0.5).epochs == 1 and share_of(Training(), 0.5).epochs == 1.5
+
+
+@pytest.mark.parametrize("name", ["minilm", "tinybert", "xtremedistil"])
+@pytest.mark.parametrize("steps", [3, 5, 7, 15, 16, 101])
+def test_phases_have_the_steps_of_the_stage_among_them(name, steps):
+    lengths = [part.steps for part in share_out(Training(steps=steps), METHODS[name].rows)]
+    assert sum(lengths) == steps and min(lengths) >= 1
+
+
+def test_every_phase_has_a_step():
+    assert [part.steps for part in share_out(Training(steps=1), METHODS["xtremedistil"].rows)] == [1, 1, 1]
+    assert [part.budget for part in share_out(Training(budget=60), METHODS["minilm"].rows)] == [30, 30]
+
+
+def test_a_phase_of_labels_alone_reads_the_labelled_rows(tmp_path, monkeypatch):
+    """Most batches would have no label at all where a task has few and much text without any."""
+    course = Course(METHODS["xtremedistil"].rows)
+    job = jobs.task_job(tmp_path, "classification", TASK_LOSSES, steps=10)
+    encoded = job.data.encoded
+    examples = [*encoded.examples[:5], *(replace(example, target=None) for example in encoded.examples[5:])]
+    data = EncodedRows(replace(encoded, examples=examples), 0)
+    read = []
+
+    def note(part):
+        read.append(len(part.data))
+        return {"steps": 1, "seconds": 1.0}
+
+    monkeypatch.setattr(phases, "train", note)
+    monkeypatch.setattr(phases, "_gather_logs", lambda *_: None)
+    job = replace(job, data=data, objective=course.objectives("classification", job.model, job.teacher, 0)[0])
+    for number in range(3):
+        (tmp_path / f"phase-{number + 1}").mkdir()
+    train_phases(job, course, "classification")
+    assert read == [len(data), len(data), 5]
 
 
 COURSE = Course((Phase(Losses(hidden=1.0), share=0.5, name="inside"), Phase(TASK_LOSSES, share=0.5, name="answers")))

@@ -69,6 +69,14 @@ def test_a_look_runs_no_layer_too_many():
     assert ran == [0]
 
 
+@pytest.mark.parametrize("field", ["num_hidden_groups", "inner_group_num"])
+def test_an_albert_of_several_groups_is_refused_but_for_its_last_states(field):
+    model = tiny.make_model("albert", "MaskedLM", tiny.make_tokenizer("albert"), layers=4, **{field: 2})
+    with pytest.raises(ModelError, match="an ALBERT whose layers do not all share one set of weights"):
+        Projection(model, Inside(states=frozenset({0})))
+    assert Projection(model, Inside(states=frozenset({3})))
+
+
 def test_a_family_without_known_names_is_refused_but_for_its_last_states():
     model, inputs = make("bert")
     model.config.model_type = "mpnet"

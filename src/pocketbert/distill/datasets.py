@@ -1,6 +1,7 @@
 """What the trainer draws from: masked blocks of a corpus, or the encoded rows of a task, by position."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,22 @@ class EncodedRows(Dataset[dict[str, Any]]):
 
     def __getitem__(self, position: Position) -> dict[str, Any]:
         return {**self.encoded.features[position.sample], ROWS: position.sample}
+
+    def labelled(self) -> "EncodedRows":
+        """Those rows of which somebody says what is right."""
+        encoded = self.encoded
+        known = [row for row, example in enumerate(encoded.example_of) if encoded.examples[example].target is not None]
+        if len(known) == len(self):
+            return self
+        return EncodedRows(
+            replace(
+                encoded,
+                features=[encoded.features[row] for row in known],
+                example_of=[encoded.example_of[row] for row in known],
+                places=[encoded.places[row] for row in known if encoded.places],
+            ),
+            self.pad_token_id,
+        )
 
     def collate(self, samples: Sequence[dict[str, Any]]) -> Batch:
         """Pad to the longest row, and no further: rounding up cost SST-2 a fifth of its tokens."""

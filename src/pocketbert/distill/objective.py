@@ -83,7 +83,7 @@ class Objective:
         self.weights = weights
         self.temperature = temperature
         self.soft_everywhere = task == "masked_lm" and soft_positions == "all"
-        self.matching = Matching.of(weights, models, how or Comparison([])) if models else None
+        self.matching = Matching.of(weights, models, how or Comparison()) if models else None
         self.answers = any(getattr(weights, name) for name in OF_LOGITS)
         self.needs = Needs(
             logits=weights.soft_targets > 0 or weights.logit_mse > 0,
@@ -209,7 +209,7 @@ class Objective:
     def _label_loss(self) -> LabelLoss:
         of_tasks: dict[str, LabelLoss] = {
             "multi_label": losses.binary_cross_entropy_loss,
-            "regression": losses.squared_error_loss,
+            "regression": losses.value_loss,
         }
         return of_tasks.get(self.task, losses.cross_entropy_loss)
 

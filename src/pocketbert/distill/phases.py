@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from transformers import PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from pocketbert.distill import ranks
+from pocketbert.distill.cache.signals import CachedSamples
+from pocketbert.distill.datasets import EncodedRows
 from pocketbert.distill.length import EPOCHS
-from pocketbert.distill.matching import Comparison, Models, Shape, pair_layers
+from pocketbert.distill.matching import Comparison, Models, Shape
 from pocketbert.distill.objective import OF_LOGITS, Objective, SoftPositions
 from pocketbert.distill.stage import BOARD
-from pocketbert.distill.trainer import Job, train
+from pocketbert.distill.trainer import Job, Samples, train
 from pocketbert.files import write_atomically
 from pocketbert.manifest import LOG
 from pocketbert.recipe import LayerMap, Losses, Training
@@ -101,10 +104,7 @@ class Course:
         if teacher is None:
             return [Objective(task, phase.losses, phase.temperature, self.soft_positions) for phase in self.phases]
         models = Models(Shape.of(student.config), Shape.of(teacher.config))
-        # A student that is deeper than its teacher has no pairs, and needs none where nothing compares layers.
-        inside = any(set(_weighed(phase.losses)) - set(OF_LOGITS) for phase in self.phases)
-        pairs = pair_layers(self.layer_map, models.student.layers, models.teacher.layers) if inside else []
-        how = Comparison(pairs, self.relation_heads, self.contrastive_temperature)
+        how = Comparison(self.layer_map, self.relation_heads, self.contrastive_temperature)
         return [
             Objective(task, phase.losses, phase.temperature, self.soft_positions, models, how) for phase in self.phases
         ]
@@ -128,9 +128,10 @@ def train_phases(job: Job, course: Course, task: str) -> dict[str, Any]:
     if len(course.phases) == 1:
         return train(job)
     objectives = course.objectives(task, job.model, job.teacher, job.options.seed)
+    parts = zip(course.phases, objectives, share_out(job.options, course.phases), strict=True)
     summaries = [
-        _train_phase(job, phase, objective, _folder(job.folder, number))
-        for number, (phase, objective) in enumerate(zip(course.phases, objectives, strict=True))
+        _train_phase(job, phase, objective, options, _folder(job.folder, number))
+        for number, (phase, objective, options) in enumerate(parts)
     ]
     with ranks.main_first():
         if ranks.is_main():
@@ -138,14 +139,15 @@ def train_phases(job: Job, course: Course, task: str) -> dict[str, Any]:
     return _sum_up(summaries)
 
 
-def _train_phase(job: Job, phase: Phase, objective: Objective, folder: Path) -> dict[str, Any]:
+def _train_phase(job: Job, phase: Phase, objective: Objective, options: Training, folder: Path) -> dict[str, Any]:
     done = folder / DONE
     if not done.is_file():
         part = replace(
             job,
             title=f"{job.title}, {phase.name}",
+            data=_data_of(phase, job.data),
             objective=objective,
-            options=share_of(job.options, phase.share),
+            options=options,
             folder=folder,
             # A head that is not trained has nothing to say on what is best.
             evaluate=job.evaluate if objective.answers else None,
@@ -159,6 +161,28 @@ def _train_phase(job: Job, phase: Phase, objective: Objective, folder: Path) -> 
     job.model.load_state_dict(load_file(folder / SAFE_WEIGHTS_NAME), strict=False)
     found: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
     return found
+
+
+def _data_of(phase: Phase, data: Samples) -> Samples:
+    """What a phase learns from: where it learns by labels alone, the rows that have one."""
+    rows = data.samples if isinstance(data, CachedSamples) else data
+    if isinstance(rows, EncodedRows) and set(_weighed(phase.losses)) == {"labels"}:
+        return rows.labelled()
+    return data
+
+
+def share_out(options: Training, phases: Sequence[Phase]) -> list[Training]:
+    """The same options for each phase: together they have all of the length.
+
+    Steps are whole numbers, and every phase has one at least.
+    """
+    if not options.steps:
+        return [share_of(options, phase.share) for phase in phases]
+    ends = [round(options.steps * share) for share in accumulate(phase.share for phase in phases)]
+    return [
+        options.model_copy(update={"steps": max(1, end - start)})
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]
 
 
 def share_of(options: Training, share: float) -> Training:

@@ -37,6 +37,7 @@ from pocketbert.manifest import LOG
 from pocketbert.models.training import choose_attention, set_dropout
 from pocketbert.recipe import Training
 
+Samples = MaskedBlocks | EncodedRows | CachedSamples
 Evaluator = Callable[[PreTrainedModel], dict[str, float]]
 """Gives the validation metrics of a model and leaves its mode as it was; ``score``, higher is better, decides."""
 
@@ -59,7 +60,7 @@ class Job:
 
     title: str
     model: PreTrainedModel
-    data: MaskedBlocks | EncodedRows | CachedSamples
+    data: Samples
     objective: Objective
     options: Training
     folder: Path

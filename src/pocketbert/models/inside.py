@@ -79,7 +79,7 @@ class Window:
         model: of one of the known families, with whatever head.
 
     Raises:
-        ModelError: the family is another.
+        ModelError: the family is another, or the model an ALBERT of several groups.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -88,6 +88,11 @@ class Window:
             raise ModelError(
                 f"a {config.model_type} model cannot be looked into; losses that compare layers need one of "
                 f"{', '.join(PARTS)}"
+            )
+        if getattr(config, "num_hidden_groups", 1) * getattr(config, "inner_group_num", 1) != 1:
+            raise ModelError(
+                "an ALBERT whose layers do not all share one set of weights (num_hidden_groups, inner_group_num) "
+                "cannot be looked into; take losses that compare no layers"
             )
         names = {part: f".{getattr(PARTS[config.model_type], part)}" for part in _PARTS}
         self._layers: int = config.num_hidden_layers

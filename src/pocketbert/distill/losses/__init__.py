@@ -17,6 +17,7 @@ from pocketbert.distill.losses.targets import (
     cross_entropy_loss,
     soft_target_loss,
     squared_error_loss,
+    value_loss,
 )
 from pocketbert.distill.losses.top_k import TopK, top_k_divergences, top_k_soft_target_loss, top_k_targets
 
@@ -38,4 +39,5 @@ __all__ = [
     "top_k_divergences",
     "top_k_soft_target_loss",
     "top_k_targets",
+    "value_loss",
 ]

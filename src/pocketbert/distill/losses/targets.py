@@ -96,11 +96,11 @@ def binary_cross_entropy_loss(logits: Tensor, labels: Tensor, count: Tensor | fl
 def squared_error_loss(
     values: Tensor, targets: Tensor, count: Tensor | float | None = None, columns: Tensor | None = None
 ) -> Tensor:
-    """Mean squared error: of true values, the teacher's logits (Ba and Caruana 2014) or its hidden states.
+    """Mean squared error: of the teacher's logits (Ba and Caruana 2014), its hidden states, or true values.
 
     Args:
         values: (rows, columns).
-        targets: (rows, columns); NaN where it is not known, which adds nothing.
+        targets: (rows, columns).
         count: rows to average over.
         columns: (rows,) how many a row has, where the others are padding and the same in both; all of them when absent.
 
@@ -111,8 +111,24 @@ def squared_error_loss(
         ValueError: shapes differ.
     """
     check_shapes(values, targets)
-    # An unknown target is met already, so that neither value nor gradient comes of it.
-    known = torch.where(targets.isnan(), values.detach(), targets)
-    of_rows = functional.mse_loss(values.float(), known.float(), reduction="none").sum(dim=-1)
+    of_rows = functional.mse_loss(values.float(), targets.float(), reduction="none").sum(dim=-1)
     total = (of_rows / (values.shape[-1] if columns is None else columns)).sum()
     return total / divisor(values, count)
+
+
+def value_loss(values: Tensor, labels: Tensor, count: Tensor | float | None = None) -> Tensor:
+    """Mean squared error of true values: the label loss of regression.
+
+    Args:
+        values: (rows, columns).
+        labels: (rows, columns); NaN where it is not known, which adds nothing.
+        count: rows to average over.
+
+    Returns:
+        Scalar: averaged over columns and rows.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    # An unknown value is met already, so that neither loss nor gradient comes of it.
+    return squared_error_loss(values, torch.where(labels.isnan(), values.detach(), labels), count)

@@ -17,7 +17,8 @@ class _HeadByHead(Match):
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
         self.need_same_heads()
-        self.look_at_attention(how.pairs)
+        self.pairs = self.pair_layers()
+        self.look_at_attention(self.pairs)
 
     def scores(self, seen: Seen, layer: int) -> Tensor:
         """(batch, heads, tokens, tokens) before the softmax."""
@@ -33,7 +34,7 @@ class AttentionScores(_HeadByHead):
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
         """The mean over the pairs of layers."""
         return mean_of(
-            self.how.pairs,
+            self.pairs,
             lambda own, theirs: losses.attention_score_loss(
                 self.scores(student, own), self.scores(teacher, theirs), step.real, step.tokens
             ),
@@ -48,7 +49,7 @@ class AttentionMaps(_HeadByHead):
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
         """The mean over the pairs of layers."""
         return mean_of(
-            self.how.pairs,
+            self.pairs,
             lambda own, theirs: losses.attention_map_loss(
                 self.scores(student, own), self.scores(teacher, theirs), step.real, step.tokens
             ),
@@ -63,7 +64,8 @@ class _Relations(Match):
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
         self.heads = self.choose_heads()
-        self.look_at_attention(how.pairs)
+        self.pairs = self.pair_layers()
+        self.look_at_attention(self.pairs)
 
     def choose_heads(self) -> int:
         """How many relation heads."""
@@ -71,7 +73,7 @@ class _Relations(Match):
 
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
         """The mean over the pairs of layers, of the sum over the parts."""
-        return mean_of(self.how.pairs, lambda own, theirs: self._compare(student, teacher, own, theirs, step))
+        return mean_of(self.pairs, lambda own, theirs: self._compare(student, teacher, own, theirs, step))
 
     def _compare(self, student: Seen, teacher: Seen, own: int, theirs: int, step: Step) -> Tensor:
         terms = [

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pocketbert.distill.matching.layers import Pairs
+from pocketbert.distill.matching.layers import Pairs, pair_layers
 from pocketbert.distill.places import pick
 from pocketbert.errors import PocketBertError
 from pocketbert.models.inside import Inside, Seen
+from pocketbert.recipe import LayerMap
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class Comparison:
     """How they are compared.
 
     Attributes:
-        pairs: layers that are compared, one of the student and one of the teacher.
+        layer_map: which layers are compared, by the losses that compare several.
         relation_heads: of the relations; None for as many as the widths allow.
         contrastive_temperature: of the losses that compare the texts of a batch.
     """
 
-    pairs: Pairs
+    layer_map: LayerMap = "uniform"
     relation_heads: int | None = None
     contrastive_temperature: float = 0.05
 
@@ -99,6 +100,14 @@ class Match(nn.Module, ABC):
         self.models = models
         self.how = how
         self.last = (models.student.layers - 1, models.teacher.layers - 1)
+
+    def pair_layers(self) -> Pairs:
+        """The layers that are compared, by the layer map.
+
+        Raises:
+            PocketBertError: these models have none.
+        """
+        return pair_layers(self.how.layer_map, self.models.student.layers, self.models.teacher.layers)
 
     @abstractmethod
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:

@@ -16,7 +16,8 @@ class Patience(Match):
         super().__init__(models, how)
         self.need_same_width()
         # The logits speak for the last layer, unless it is the only one that is mapped.
-        self.pairs = [pair for pair in how.pairs if pair[0] != self.last[0]] or how.pairs
+        pairs = self.pair_layers()
+        self.pairs = [pair for pair in pairs if pair[0] != self.last[0]] or pairs
         self.look_at_states(self.pairs)
 
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:

@@ -28,12 +28,16 @@ class Cosine(Match):
 class _Projected(Match):
     """Squared error of states, the student's brought to the teacher's width where it has another."""
 
-    def __init__(self, models: Models, how: Comparison, pairs: Pairs) -> None:
+    def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
         own, theirs = models.student.width, models.teacher.width
-        self.pairs = pairs
+        self.pairs = self.choose_pairs()
         self.projection: nn.Module = nn.Linear(own, theirs) if own != theirs else nn.Identity()
-        self.look_at_states(pairs)
+        self.look_at_states(self.pairs)
+
+    def choose_pairs(self) -> Pairs:
+        """Which states."""
+        return self.pair_layers()
 
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
         """The mean over the pairs of layers."""
@@ -50,17 +54,15 @@ class Hidden(_Projected):
 
     name = "hidden"
 
-    def __init__(self, models: Models, how: Comparison) -> None:
-        super().__init__(models, how, how.pairs)
-
 
 class Embeddings(_Projected):
     """What enters the first layer (Jiao et al. 2020, eq. 9)."""
 
     name = "embeddings"
 
-    def __init__(self, models: Models, how: Comparison) -> None:
-        super().__init__(models, how, [(EMBEDDINGS, EMBEDDINGS)])
+    def choose_pairs(self) -> Pairs:
+        """What enters the first layers."""
+        return [(EMBEDDINGS, EMBEDDINGS)]
 
 
 class FeatureMaps(Match):
@@ -71,12 +73,13 @@ class FeatureMaps(Match):
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
         self.need_same_width(instead="hidden")
-        self.look_at_states(how.pairs)
+        self.pairs = self.pair_layers()
+        self.look_at_states(self.pairs)
 
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
         """The mean over the pairs of layers."""
         return mean_of(
-            self.how.pairs,
+            self.pairs,
             lambda own, theirs: losses.squared_error_loss(
                 step.pick(student.states[own]), step.pick(teacher.states[theirs]), step.tokens
             ),
