@@ -8,6 +8,7 @@ import time
 
 import pytest
 import yaml
+from filelock import FileLock
 from rich.console import Console
 
 import tiny
@@ -257,6 +258,71 @@ def test_text_that_scores_are_made_of_is_not_searched(tree, tmp_path):
     tree["stages"] = [{"distill": {"corpus": text}}]
     tree["tune"]["space"] = {"stages.0.distill.block": {"low": 16, "high": 32}}
     with pytest.raises(PocketBertError, match="scores on other text, or of other tokens, cannot be compared"):
+        search(tree)
+
+
+@pytest.mark.parametrize("path", ["stages.1.distill", "stages.1", "data", "student", "stages.1.distill.data"])
+def test_a_whole_section_is_refused_by_name(tree, path):
+    tree["stages"][1]["distill"]["data"] = tree["data"]
+    values = {"stages.1": [{"distill": {}}]}.get(path, [{}])
+    tree["tune"]["space"] = {path: {"choices": values}}
+    with pytest.raises(PocketBertError, match=rf"tune\.space\.{path}: is a whole section|task|train"):
+        search(tree)
+
+
+def test_what_a_tokenizer_is_made_of_is_not_searched_before_text(tree, tmp_path):
+    text = str(tiny.write_text(tmp_path / "text.txt", 60))
+    del tree["teacher"], tree["data"]
+    tree["stages"] = [{"pretrain": {"corpus": text}}, {"distill": {"corpus": text, "losses": {"masked_lm": 1}}}]
+    for field, choices in {"vocabulary": [200, 300], "lowercase": [True, False]}.items():
+        tree["tune"]["space"] = {f"stages.0.pretrain.{field}": {"choices": choices}}
+        with pytest.raises(PocketBertError, match="scores on other text, or of other tokens, cannot be compared"):
+            search(tree)
+    tree["tune"]["space"] = {"stages.1.distill.seed": {"low": 0, "high": 3}}
+    with pytest.raises(PocketBertError, match=r"hides other tokens .*; set masking\.seed"):
+        search(tree)
+    tree["stages"][1]["distill"]["masking"] = {"seed": 0}
+    assert read_space(Recipe.model_validate(tree), Recipe.model_validate(tree).tune.space)
+
+
+def test_what_would_leave_every_trial_without_a_score_is_told_before(tree, tmp_path):
+    text = str(tiny.write_text(tmp_path / "text.txt", 60))
+    tree["stages"] = [{"distill": {"corpus": text, "method": "minilmv2"}}]
+    tree["tune"]["space"] = {"stages.0.distill.learning_rate": {"low": 1e-4, "high": 1e-2}}
+    with pytest.raises(PocketBertError, match=r"stages\.0\.distill teaches no answers .*; add a stage on the rows"):
+        search(tree)
+    tree["stages"] = [{"distill": {}}]
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("text,pair,label\n" + "the cat,a dog,1.5\nan owl,the owl,4.5\n" * 5)
+    tree["data"] = {"task": "embedding", "train": text, "test": str(pairs), "max_length": 32}
+    with pytest.raises(PocketBertError, match=r"name scored pairs in data\.validation"):
+        search(tree)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("section", "field"), [("teacher", "model"), ("student", "start")])
+def test_a_model_that_is_not_there_ends_the_search_before_any_trial(tree, tmp_path, section, field):
+    tree[section] = {field: "./no-such-model"}
+    tree["tune"]["space"] = {RATE: SPACE[RATE]}
+    with pytest.raises(PocketBertError, match=r"\./no-such-model: no such model directory"):
+        search(tree)
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_do_not_search_in_one_folder(tree, tmp_path):
+    folder = tmp_path / "run" / "search"
+    folder.mkdir(parents=True)
+    with FileLock(folder / "lock"), pytest.raises(PocketBertError, match="another process is searching here"):
+        search(tree)
+
+
+def test_another_start_of_the_student_is_another_search(tree, tmp_path):
+    start = tiny.make_checkpoint(tmp_path / "start", layers=1)
+    tree["student"] = {"start": str(start)}
+    tree["tune"] = {"trials": 1, "space": {RATE: SPACE[RATE]}}
+    search(tree)
+    tiny.make_checkpoint(start, layers=1, seed=5)
+    with pytest.raises(PocketBertError, match="holds a search of another space, recipe or data"):
         search(tree)
 
 

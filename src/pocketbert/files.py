@@ -4,6 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from pocketbert.errors import PocketBertError
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write text under a temporary name beside ``path``, then rename it."""
@@ -25,3 +27,11 @@ def hash_file(path: Path) -> str:
 def hash_text(*parts: str) -> str:
     """SHA-256 of the parts, each set off from the next."""
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def folder_to_make(path: Path) -> Path:
+    """Refuse what cannot become a folder, before anything is put into it."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise PocketBertError(f"{there}: a file, where a folder is needed; name another place")
+    return path

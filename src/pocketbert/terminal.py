@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pocketbert.distill import ranks
 from pocketbert.errors import GateBreach, PocketBertError
-from pocketbert.files import write_atomically
+from pocketbert.files import folder_to_make, write_atomically
 
 WIDTH = 100
 """Columns where no terminal says how many there are."""
@@ -26,14 +26,6 @@ def _file_to_write(path: Path | None) -> Path | None:
         if path.is_dir():
             raise PocketBertError(f"{path}: a folder; name a file for the result")
         folder_to_make(path.parent)
-    return path
-
-
-def folder_to_make(path: Path) -> Path:
-    """Refuse what cannot become a folder, before anything is put into it."""
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise PocketBertError(f"{there}: a file, where a folder is needed; name another place")
     return path
 
 

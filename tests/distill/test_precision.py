@@ -1,10 +1,13 @@
 """The number type of a run."""
 
+import jobs
 import pytest
 import torch
 
 from pocketbert.distill import precision
 from pocketbert.distill.precision import fastest_precision, settle_precision, torch_dtype
+from pocketbert.distill.trainer import PocketTrainer
+from pocketbert.recipe import Losses
 
 
 def test_the_fastest_is_decided_once_a_run(tmp_path, monkeypatch):
@@ -26,6 +29,13 @@ def test_a_shorter_type_has_to_be_clearly_faster(monkeypatch, ratio, chosen):
     fastest_precision.cache_clear()
     assert fastest_precision() == chosen
     fastest_precision.cache_clear()
+
+
+@pytest.mark.parametrize(("precision", "trained_in"), [("fp32", "no"), ("bf16", "bf16")])
+def test_a_launcher_that_was_told_another_precision_does_not_decide(tmp_path, monkeypatch, precision, trained_in):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    trainer = PocketTrainer(jobs.masked_lm_job(tmp_path, Losses(masked_lm=1.0), precision=precision))
+    assert trainer.accelerator.mixed_precision == trained_in
 
 
 def test_names_stand_for_types():

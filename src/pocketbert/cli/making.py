@@ -7,6 +7,7 @@ import typer
 
 from pocketbert.cli.app import app
 from pocketbert.errors import GateBreach, PocketBertError
+from pocketbert.files import folder_to_make
 from pocketbert.flags import Group, with_flags
 from pocketbert.manifest import Manifest
 from pocketbert.recipe import (
@@ -28,7 +29,6 @@ from pocketbert.terminal import (
     Output,
     breach_written,
     console,
-    folder_to_make,
     out,
     show_manifest,
     write,

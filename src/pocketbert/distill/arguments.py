@@ -1,5 +1,6 @@
 """What ``transformers.Trainer`` is told: our options in its words, and off with what we do ourselves."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -30,6 +31,8 @@ def make_arguments(options: Training, samples: int, precision: str, folder: Path
         precision: settled, not ``auto``.
         folder: for checkpoints and logs.
     """
+    # A launcher may have been told another precision, or have one of its own; the recipe says which it is.
+    os.environ["ACCELERATE_MIXED_PRECISION"] = {"fp32": "no"}.get(precision, precision)
     cuda = torch.cuda.is_available()
     arguments = _Arguments(
         output_dir=str(folder),

@@ -30,5 +30,6 @@ def search_key(recipe: Recipe, learnt: Recipe) -> str:
         data = getattr(stage.options, "data", None) or learnt.data
         prints += fingerprints(data, unlabelled=True).values() if data else []
         prints += [fingerprint(getattr(stage.options, name, None) or []) for name in ("corpus", "held_out")]
-    teacher = hash_weights(recipe.teacher.model) if recipe.teacher else ""
-    return hash_text(json.dumps(tree, sort_keys=True), space, teacher, *prints)
+    models = [recipe.teacher and recipe.teacher.model, recipe.student.start]
+    weights = [hash_weights(model) if model else "" for model in models]
+    return hash_text(json.dumps(tree, sort_keys=True), space, *weights, *prints)

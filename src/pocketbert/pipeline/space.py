@@ -23,6 +23,8 @@ SAME_ROWS = ("max_length", "stride")
 """Fields of data that leave the rows, and what is right about them, as they are."""
 SAME_TEXT = ("corpus", "held_out", "text_column", "block", "masking", "tokenizer", "vocabulary", "lowercase")
 """Fields of a stage on text that decide what it has to predict, so that scores cannot be compared across them."""
+OF_TOKENIZER = ("corpus", "text_column", "tokenizer", "vocabulary", "lowercase")
+"""Fields of a pretraining stage that its tokenizer is made of, by which later stages on text are scored."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def _first_stage(recipe: Recipe, path: str, scored: int) -> int:
     part, *rest = path.split(".")
     if part not in PARTS:
         raise PocketBertError(f"tune.space.{path}: bears not on the score; search fields of {', '.join(PARTS)}")
+    if len(rest) < (3 if part == "stages" else 1) or rest[-1] == "data":
+        raise PocketBertError(f"tune.space.{path}: is a whole section; search fields of it, each by its own path")
     if part == "stages":
         return _own_stage(recipe, path, int(rest[0]), rest[2:], scored)
     if part == "data":
@@ -151,9 +155,24 @@ def _own_stage(recipe: Recipe, path: str, index: int, fields: list[str], scored:
         )
     if fields[0] == "data":
         _check_rows(path, fields[1:])
-    if index + 1 == scored and fields[0] in SAME_TEXT and not _reads_rows(recipe.stages[index].options):
-        raise PocketBertError(f"tune.space.{path}: scores on other text, or of other tokens, cannot be compared")
+    if not _reads_rows(recipe.stages[scored - 1].options):
+        _check_text(recipe, path, index, fields[0], scored)
     return index + 1
+
+
+def _check_text(recipe: Recipe, path: str, index: int, field: str, scored: int) -> None:
+    """Refuse what would have trials guess other tokens of the text that they are scored by."""
+    options = recipe.stages[index].options
+    is_scored = index + 1 == scored
+    makes_tokens = isinstance(options, PretrainStage) and field in OF_TOKENIZER
+    if makes_tokens or (is_scored and field in SAME_TEXT):
+        raise PocketBertError(f"tune.space.{path}: scores on other text, or of other tokens, cannot be compared")
+    masks = isinstance(options, PretrainStage | DistillStage) and options.masking.seed is None
+    if is_scored and field == "seed" and masks:
+        raise PocketBertError(
+            f"tune.space.{path}: hides other tokens of the text that trials are scored by; set masking.seed, so that "
+            "all guess the same"
+        )
 
 
 def _check_rows(path: str, fields: list[str]) -> None:

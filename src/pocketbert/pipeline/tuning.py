@@ -2,23 +2,31 @@
 
 import datetime
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import yaml
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from pocketbert.distill import ranks
+from pocketbert.distill.learning import MASKED_LM_LOSSES
+from pocketbert.distill.methods import choose_course
+from pocketbert.distill.rows import read_rows
 from pocketbert.errors import Interrupted, PocketBertError
 from pocketbert.files import write_atomically
+from pocketbert.models.loading import check_safe
 from pocketbert.pipeline.inputs import search_key, without_reported_rows
 from pocketbert.pipeline.running import check_sources
 from pocketbert.pipeline.space import Axis, marks, plain_values, read_space, scored_stage, with_values
 from pocketbert.pipeline.trials import Records, Trial, Tuning
 from pocketbert.pipeline.tuning_table import show_value
 from pocketbert.pipeline.walk import Walk, take_step
-from pocketbert.recipe import Recipe, Tune
+from pocketbert.recipe import DistillStage, Recipe, Tune
+from pocketbert.tasks.embedding import Embedding
 
 FOLDER = "search"
 """Of a search, in the folder of the run."""
@@ -44,13 +52,39 @@ def tune(recipe: Recipe, *, console: Console | None = None) -> Tuning:
         PocketBertError: a searched field cannot have its values, an input cannot be used, or every trial failed.
         Interrupted: asked to stop; search again to go on.
     """
-    search = _open(recipe, console or Console(stderr=True))
-    # What is wrong with a stage that all trials share ends the search, and not each of its trials.
-    shared = min(axis.stage for axis in search.axes) - 1
-    _walk(search, search.learnt, {}, shared)
-    while (trial := _begin(search)) is not None:
-        _attempt(search, trial)
-    return _conclude(search)
+    options, axes, learnt = _check(recipe)
+    with _alone(_folder(recipe)):
+        search = _open(recipe, options, axes, learnt, console or Console(stderr=True))
+        # What is wrong with a stage that all trials share ends the search, and not each of its trials.
+        shared = min(axis.stage for axis in search.axes) - 1
+        _walk(search, search.learnt, {}, shared)
+        while (trial := _begin(search)) is not None:
+            _attempt(search, trial)
+        return _conclude(search)
+
+
+def _folder(recipe: Recipe) -> Path:
+    return Path(recipe.output or f"runs/{recipe.name}") / FOLDER
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time, with all its ranks, search in a folder: two would train the same trial.
+
+    Raises:
+        PocketBertError: another one does.
+    """
+    if not ranks.is_main():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise PocketBertError(
+            f"{folder}: another process is searching here; let it end, or name another output"
+        ) from None
 
 
 @dataclass
@@ -80,19 +114,48 @@ class _Search:
     before: float = 0.0
 
 
-def _open(recipe: Recipe, console: Console) -> _Search:
+def _check(recipe: Recipe) -> tuple[Tune, list[Axis], Recipe]:
+    """The search, its fields, and the recipe without the rows that a run reports; nothing is written before."""
     _check_installed()
     if recipe.tune is None:
         raise PocketBertError("tune: the recipe names no fields to search; add a section tune (docs/tuning.md)")
     axes = read_space(recipe, recipe.tune.space)
+    learnt = without_reported_rows(recipe)
+    for model in (recipe.teacher and recipe.teacher.model, recipe.student.start):
+        if model:
+            check_safe(model)
+    check_sources(learnt, first_too=True)
+    _check_scored(learnt)
+    return recipe.tune, axes, learnt
+
+
+def _open(recipe: Recipe, options: Tune, axes: list[Axis], learnt: Recipe, console: Console) -> _Search:
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    learnt = without_reported_rows(recipe)
-    check_sources(learnt, first_too=True)
-    records = Records(Path(recipe.output or f"runs/{recipe.name}") / FOLDER, search_key(recipe, learnt))
+    records = Records(_folder(recipe), search_key(recipe, learnt))
     begun = records.open()
     before = sum(trial.seconds for trial in [*records.ended, *([begun] if begun else [])])
-    return _Search(recipe, learnt, recipe.tune, axes, scored_stage(recipe), records, console, before=before)
+    return _Search(recipe, learnt, options, axes, scored_stage(recipe), records, console, before=before)
+
+
+def _check_scored(learnt: Recipe) -> None:
+    """Find out before any trial what would leave all of them without a score.
+
+    Raises:
+        PocketBertError: the last stage that trains is not validated.
+    """
+    number = scored_stage(learnt) - 1
+    options = learnt.stages[number].options
+    if isinstance(options, DistillStage) and options.corpus:
+        if not choose_course(options, "text", MASKED_LM_LOSSES).answers:
+            raise PocketBertError(
+                f"tune: stages.{number}.distill teaches no answers of a language model, so there is no score to search "
+                "by; add a stage on the rows of a task"
+            )
+        return
+    data = getattr(options, "data", None) or learnt.data
+    if data is not None and data.task == Embedding.name and not read_rows(data).validation:
+        raise PocketBertError("tune: no text to embed has a score to search by; name scored pairs in data.validation")
 
 
 def _check_installed() -> None:

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import tiny
 from pocketbert import bars
 from pocketbert.data.order import Position
 from pocketbert.distill.cache import filling, opening
 from pocketbert.distill.trainer import train
 from pocketbert.errors import Interrupted, PocketBertError
-from pocketbert.recipe import Losses
+from pocketbert.recipe import DistillStage, Losses
 
 MASKED_LM = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
 ALL = 1000
@@ -239,3 +240,55 @@ def test_a_run_waits_for_another_one_that_fills_the_same_cache(tmp_path, monkeyp
         jobs.cached(job, folder, top_k=4)
     assert f"{folder}: another run is filling this cache; waiting for it" in jobs.QUIET.file.getvalue()
     assert index_of(folder)["entries"] > 0
+
+
+def test_a_run_that_wants_less_fills_a_cache_with_all_that_it_keeps(tmp_path):
+    """Where logits are kept is the cache's business: the next run may look there."""
+    wants_all = {"losses": Losses(soft_targets=1.0, cosine=1.0), "soft_positions": "all"}
+    jobs.cached(text_job(tmp_path / "1", **wants_all, steps=2), tmp_path / "c", top_k=8)
+    jobs.cached(text_job(tmp_path / "2", Losses(cosine=1.0), steps=12), tmp_path / "c", top_k=8)
+    shared = jobs.cached(text_job(tmp_path / "3", **wants_all), tmp_path / "c", top_k=8)
+    fresh = jobs.cached(text_job(tmp_path / "4", **wants_all), tmp_path / "d", top_k=8)
+    assert jobs.differences(jobs.run(shared), jobs.run(fresh)) == (0, 0)
+
+
+def test_each_precision_has_a_folder_of_its_own(tmp_path):
+    for precision in ("fp32", "bf16", "fp32"):
+        job = text_job(tmp_path / "run", steps=2, precision=precision)
+        options = DistillStage(**job.options.model_dump(), signals="cached")
+        opening.SignalCache(options, tiny.make_tokenizer("bert"), tmp_path, jobs.QUIET).take_over(job, [job.objective])
+    assert len(list((tmp_path / opening.SIGNALS).iterdir())) == 2
+
+
+def test_a_file_is_no_folder_for_a_cache(tmp_path):
+    (tmp_path / "c").write_text("")
+    with pytest.raises(PocketBertError, match="c: a file, where a folder is needed; name another place"):
+        jobs.cached(text_job(tmp_path / "1"), tmp_path / "c")
+
+
+def test_a_cache_that_was_cut_off_is_called_damaged(tmp_path):
+    jobs.cached(text_job(tmp_path / "1"), tmp_path / "c")
+    shard = next((tmp_path / "c").glob("logits-*.bin"))
+    shard.write_bytes(shard.read_bytes()[:-10])
+    with pytest.raises(PocketBertError, match=r"logits-00000\.bin: shorter than its index says"):
+        jobs.run(jobs.cached(text_job(tmp_path / "1"), tmp_path / "c"))
+
+
+def test_a_stop_in_the_last_batch_is_a_stop(tmp_path):
+    job = text_job(tmp_path / "1", documents=12, steps=2)
+    jobs.stop_at(job, 1)
+    with pytest.raises(Interrupted, match="the teacher's word on 14 of 14 samples; it is kept"):
+        jobs.cached(job, tmp_path / "c")
+
+
+def test_the_room_for_rows_is_reckoned_by_their_tokens(tmp_path, monkeypatch):
+    """The longest rows come first; the others do not take as much."""
+    wanted = []
+    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 32)
+    check = filling._check_room
+    monkeypatch.setattr(filling, "_check_room", lambda *parts: wanted.append(parts) or check(*parts))
+    losses = Losses(hidden=1.0)
+    jobs.cached(jobs.task_job(tmp_path / "1", "classification", losses), tmp_path / "c")
+    (_, size, share), *_ = wanted
+    whole = sum(path.stat().st_size for path in (tmp_path / "c").glob("layer*.bin"))
+    assert size / share == pytest.approx(whole, rel=0.02)

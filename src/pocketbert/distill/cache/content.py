@@ -21,6 +21,10 @@ STEPS = 255
 _LARGEST = float(np.finfo(np.float16).max)
 
 
+ALL = "all"
+"""Positions: those of all tokens."""
+
+
 class Content(BaseModel, frozen=True):
     """What a cache keeps.
 

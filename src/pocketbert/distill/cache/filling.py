@@ -18,14 +18,14 @@ from torch import Tensor
 
 from pocketbert.bars import Meter
 from pocketbert.data.order import Position
-from pocketbert.distill.cache.content import LOGITS, Content, pack_states, pack_top_k, state_kind
+from pocketbert.data.records import IGNORED
+from pocketbert.distill.cache.content import ALL, LOGITS, Content, pack_states, pack_top_k, state_kind
 from pocketbert.distill.cache.store import Writer
 from pocketbert.distill.checkpoints import StopRequest
 from pocketbert.distill.datasets import Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.losses import top_k_targets
-from pocketbert.distill.objective import Objective
-from pocketbert.distill.places import real_tokens
-from pocketbert.distill.signals import OnlineSignals
+from pocketbert.distill.places import find_places, real_tokens
+from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.engines.batching import batches_by_length
 from pocketbert.errors import Interrupted, PocketBertError
 from pocketbert.models.undecoded import Undecoded
@@ -44,7 +44,6 @@ class Filling:
     Attributes:
         samples: what the teacher speaks about.
         teacher: gives all that the cache keeps.
-        objective: says where logits are wanted.
         content: what is kept.
         device: where the teacher computes.
         console: for progress.
@@ -52,7 +51,6 @@ class Filling:
 
     samples: MaskedBlocks | EncodedRows
     teacher: OnlineSignals
-    objective: Objective
     content: Content
     device: torch.device
     console: Console
@@ -63,6 +61,25 @@ class Filling:
             found = [self.samples[Position(*divmod(number, len(self.samples)))] for number in part.tolist()]
             batch = self.samples.collate(found)
             yield part, {name: value.to(self.device) for name, value in batch.items()}
+
+    def where(self, batch: Batch) -> Tensor | None:
+        """(batch, tokens) the tokens whose logits over a vocabulary are kept; None where a task's are.
+
+        What the cache keeps decides, not what this run looks at: a later one may look at more.
+        """
+        if self.content.top_k is None:
+            return None
+        return real_tokens(batch) if self.content.positions == ALL else batch["labels"] != IGNORED
+
+    def ask(self, batch: Batch) -> Signals:
+        """What the teacher says about a batch."""
+        where = self.where(batch)
+        return self.teacher(batch, None if where is None else find_places(where))
+
+    def tokens(self, numbers: NDArray[np.int64]) -> int:
+        """Tokens of the samples of some entries."""
+        rows = numbers % len(self.samples)
+        return len(rows) if self.samples.lengths is None else int(self.samples.lengths[rows].sum())
 
     def _split(self, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         if self.samples.lengths is not None:
@@ -87,6 +104,7 @@ def fill(filling: Filling, writer: Writer, numbers: NDArray[np.int64], folder: P
         PocketBertError: the disk would not hold it.
     """
     start, flushed, done = time.monotonic(), time.monotonic(), 0
+    all_tokens = filling.tokens(numbers)
     before = writer.index["seconds"]
     meter = Meter("asking the teacher", filling.console, len(numbers), 0, unit="samples")
     with StopRequest().listening() as stop, meter.shown():
@@ -95,15 +113,15 @@ def fill(filling: Filling, writer: Writer, numbers: NDArray[np.int64], folder: P
             writer.append(part, counts, records)
             writer.index["tokens"] += int(real_tokens(batch).sum())
             if not done:
-                _check_room(folder, sum(values.nbytes for values in records.values()), len(part), len(numbers))
+                share = filling.tokens(part) / all_tokens
+                _check_room(folder, sum(values.nbytes for values in records.values()), share)
             done += len(part)
             meter.count(len(part))
-            last = done == len(numbers)
-            if last or stop or time.monotonic() - flushed >= FLUSH_SECONDS:
+            if done == len(numbers) or stop or time.monotonic() - flushed >= FLUSH_SECONDS:
                 writer.index["seconds"] = round(before + time.monotonic() - start, 1)
                 writer.flush()
                 flushed = time.monotonic()
-            if stop and not last:
+            if stop:
                 raise Interrupted(
                     f"stopped by {stop.name} with the teacher's word on {done:,} of {len(numbers):,} samples; it is "
                     "kept, run the same command to go on"
@@ -134,12 +152,11 @@ def _ask(
     filling: Filling, numbers: NDArray[np.int64], batch: Batch
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """What the teacher says about a batch: by kind, how many records each sample has, and the records."""
-    content, real = filling.content, real_tokens(batch)
-    said = filling.teacher(batch, filling.objective.positions(batch))
+    content, real, said = filling.content, real_tokens(batch), filling.ask(batch)
     counts: dict[str, NDArray[Any]] = {}
     records: dict[str, NDArray[Any]] = {}
     if content.classes:
-        where = filling.objective.where(batch) if content.top_k else real
+        where = filling.where(batch)
         tokens = (real if where is None else where).sum(dim=1).cpu().numpy()
         counts[LOGITS] = np.ones_like(tokens) if content.positions == "text" else tokens
         if isinstance(said.logits, Undecoded):
@@ -174,9 +191,9 @@ def _offsets(numbers: NDArray[np.int64], counts: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy((np.repeat(numbers, counts) * math.sqrt(2) + within * (math.sqrt(5) - 1) / 2) % 1.0)
 
 
-def _check_room(folder: Path, size: int, entries: int, of: int) -> None:
-    """Refuse to go on where the disk would not hold the rest; what has been appended counts for all."""
-    wanted, free = size * (of - entries) // entries, shutil.disk_usage(folder).free
+def _check_room(folder: Path, size: int, share: float) -> None:
+    """Refuse to go on where the disk would not hold the rest, by what a share of the tokens took."""
+    wanted, free = size * (1 - share) / share, shutil.disk_usage(folder).free
     if wanted > free:
         raise PocketBertError(
             f"{folder}: the cache takes {wanted / 1e9:,.1f} GB more, but {free / 1e9:,.1f} GB are free there; name "

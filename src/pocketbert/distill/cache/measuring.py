@@ -14,6 +14,7 @@ from pocketbert.distill import losses
 from pocketbert.distill.cache.filling import ROWS_AT_ONCE, Filling
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
 from pocketbert.distill.losses import TopK
+from pocketbert.distill.places import find_places
 from pocketbert.distill.prediction import evaluating
 from pocketbert.distill.signals import Needs, ask
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
@@ -70,9 +71,10 @@ def _answers(
         places = [divmod(number, len(cached)) for number in numbers[start : start + AT_ONCE].tolist()]
         batch = cached.collate([cached[Position(*place)] for place in places])
         batch = {name: value.to(filling.device) for name, value in batch.items()}
-        positions = filling.objective.positions(batch)
+        where = filling.where(batch)
+        positions = None if where is None else find_places(where)
         own = ask(projection, model_inputs(batch, accepted), positions, logits=True).logits
-        theirs, told = filling.teacher(batch, positions).logits, read(batch, positions).logits
+        theirs, told = filling.ask(batch).logits, read(batch, positions).logits
         if isinstance(own, Undecoded) and isinstance(theirs, Undecoded) and isinstance(told, TopK):
             # Logits of a vocabulary are wide, and fp32 in the losses.
             for start in range(0, len(own), ROWS_AT_ONCE):

@@ -26,7 +26,7 @@ from pocketbert.distill.objective import Objective
 from pocketbert.distill.precision import settle_precision, torch_dtype
 from pocketbert.distill.signals import Needs, OnlineSignals
 from pocketbert.distill.trainer import Job
-from pocketbert.files import hash_text
+from pocketbert.files import folder_to_make, hash_text
 from pocketbert.models.inside import Inside
 from pocketbert.recipe import DistillStage
 
@@ -71,7 +71,7 @@ class SignalCache:
             return job
         content = want_content(objectives, teacher, self.options.cache.top_k)
         key = make_key(teacher, self.tokenizer, samples)
-        folder = Path(self.options.cache.folder or self.beside / SIGNALS / _name(key, content))
+        folder = self._folder(key, content, job.folder)
         with ranks.main_first():
             if ranks.is_main():
                 folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +82,12 @@ class SignalCache:
         self._report(folder, index)
         reader = Reader(folder, index.content.kinds)
         return replace(job, data=CachedSamples(samples, reader, content, self._epochs(samples)))
+
+    def _folder(self, key: Key, content: Content, work: Path) -> Path:
+        if self.options.cache.folder:
+            return folder_to_make(Path(self.options.cache.folder))
+        precision = settle_precision(self.options.precision, work)
+        return self.beside / SIGNALS / hash_text(*key.values(), content.model_dump_json(), precision)[:16]
 
     def _open(self, folder: Path, key: Key, content: Content, work: Path) -> Index:
         precision = self.options.precision
@@ -100,7 +106,7 @@ class SignalCache:
         measured = index.content.top_k is None or bool(index.error)
         if measured and not len(missing):
             return
-        filling = _filling(index, job, samples, teacher, self.console)
+        filling = _filling(index, samples, teacher, self.console)
         writer = Writer(folder, index.content.kinds)
         fill(filling, writer, missing, folder)
         if not measured:
@@ -140,14 +146,8 @@ def _describe_error(index: Index) -> str:
     )
 
 
-def _name(key: Key, content: Content) -> str:
-    return hash_text(*key.values(), content.model_dump_json())[:16]
-
-
-def _filling(
-    index: Index, job: Job, samples: MaskedBlocks | EncodedRows, teacher: PreTrainedModel, console: Console
-) -> Filling:
+def _filling(index: Index, samples: MaskedBlocks | EncodedRows, teacher: PreTrainedModel, console: Console) -> Filling:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     needs = Needs(bool(index.content.classes), Inside(states=frozenset(index.content.states)))
     asked = OnlineSignals(teacher, needs, device, torch_dtype(index.precision))
-    return Filling(samples, asked, job.objective, index.content, device, console)
+    return Filling(samples, asked, index.content, device, console)

@@ -6,6 +6,7 @@ replaced (never edited) once what it counts is on disk.
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketbert.errors import PocketBertError
 from pocketbert.files import write_atomically
 
 INDEX = "index.json"
@@ -151,8 +153,11 @@ def map_table(folder: Path, kinds: Kinds) -> NDArray[np.int64]:
 
 
 def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    # Nothing cannot be mapped.
-    return np.memmap(path, dtype=dtype, mode="r", shape=shape) if shape[0] else np.empty(shape, dtype=dtype)
+    if not shape[0]:
+        return np.empty(shape, dtype=dtype)  # nothing cannot be mapped
+    if not path.is_file() or path.stat().st_size < dtype.itemsize * math.prod(shape):
+        raise PocketBertError(f"{path}: shorter than its index says, so that the cache is damaged; delete its folder")
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape)
 
 
 def _truncate(path: Path, size: int) -> None:

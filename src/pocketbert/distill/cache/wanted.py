@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedModel
 
-from pocketbert.distill.cache.content import Content
+from pocketbert.distill.cache.content import ALL, Content
 from pocketbert.distill.matching import Match
 from pocketbert.distill.objective import Objective
 from pocketbert.errors import PocketBertError
@@ -41,7 +41,7 @@ def want_content(objectives: Sequence[Objective], teacher: PreTrainedModel, top_
         classes=classes,
         top_k=min(top_k, classes),
         temperature=_temperature(objectives),
-        positions="all" if objectives[0].soft_everywhere else "masked",
+        positions=ALL if objectives[0].soft_everywhere else "masked",
         **of_states,
     )
 
