@@ -4,6 +4,7 @@ import gc
 import importlib
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 import tiny
 from pocketbert import pipeline
 from pocketbert.errors import PocketBertError
+from pocketbert.manifest import read_manifest, write_manifest
 from pocketbert.recipe import Data
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -126,6 +128,16 @@ def test_what_a_budget_leaves_out_is_named(plan, capsys):
     assert "Not learnt yet: texts, seed 1, minilmv2; " in (plan.out / "reproduce.md").read_text(encoding="utf-8")
 
 
+def test_lessons_of_a_model_that_was_made_anew_do_not_stand(plan, tmp_path):
+    shutil.copytree(plan.out, tmp_path / "run")
+    moved = replace(plan, out=tmp_path / "run")
+    folder = moved.model("layers")
+    manifest = read_manifest(folder)
+    write_manifest(folder, manifest.model_copy(update={"created": "2026-01-01T00:00:00+00:00"}))
+    # Tasks of pairs start from other models.
+    assert {(unit.task, unit.student) for unit in module("lessons").missing(moved)} == {("texts", "layers")}
+
+
 def test_a_killed_lesson_goes_on_with_what_it_had(plan, monkeypatch):
     more = replace(plan, tasks={"texts": plan.tasks["texts"]}, seeds=2, students=("layers",))
     real = pipeline.distill
@@ -171,7 +183,7 @@ def test_means_are_of_shares_and_as_the_paper_counts_shares_of_means():
     units = {name: module("plan").Unit(name, 0, "layers") for name in scores}
     lessons = {
         units[name]: module("lessons").Lesson(
-            key="", distilled=comparison(name, *pair), alone=comparison(name, *pair), sizes={}, seconds=0.0
+            key="", bases=[], distilled=comparison(name, *pair), alone=comparison(name, *pair), sizes={}, seconds=0.0
         )
         for name, pair in scores.items()
     }

@@ -20,7 +20,7 @@ from pocketbert import pipeline
 from pocketbert.data.sources import fingerprint
 from pocketbert.distill.rows import targets
 from pocketbert.files import hash_text, write_atomically
-from pocketbert.manifest import Manifest, hash_options, hash_weights
+from pocketbert.manifest import Manifest, hash_options, hash_weights, read_manifest
 from pocketbert.measure.evaluation import answer, open_for, rows_for
 from pocketbert.measure.results import Role, Size, TaskComparison
 from pocketbert.measure.scores import compare_predictions
@@ -40,6 +40,7 @@ class Lesson(BaseModel):
 
     Attributes:
         key: hash of all that it depends on.
+        bases: when the teacher and the student that it began with were made.
         distilled: teacher, student taught by the teacher, and the student taught by the labels alone.
         alone: teacher, and as the student the one taught by the labels alone.
         sizes: of teacher and student.
@@ -47,6 +48,7 @@ class Lesson(BaseModel):
     """
 
     key: str
+    bases: list[str]
     distilled: TaskComparison
     alone: TaskComparison
     sizes: dict[Role, Size]
@@ -69,16 +71,25 @@ def learn_tasks(plan: Plan) -> None:
 
 
 def found(plan: Plan) -> Iterator[tuple[Unit, Lesson]]:
-    """Every lesson of the plan that stands, in its order."""
+    """Every lesson of the plan that stands, in its order: those of models that were made anew since do not."""
     for unit in plan.units():
         path = _path(plan, unit)
         if path.is_file():
-            yield unit, Lesson.model_validate_json(path.read_bytes())
+            lesson = Lesson.model_validate_json(path.read_bytes())
+            if lesson.bases == _bases(plan, unit):
+                yield unit, lesson
 
 
 def missing(plan: Plan) -> list[Unit]:
     """What the plan holds and no lesson stands for."""
-    return [unit for unit in plan.units() if not _path(plan, unit).is_file()]
+    standing = {unit for unit, _ in found(plan)}
+    return [unit for unit in plan.units() if unit not in standing]
+
+
+def _bases(plan: Plan, unit: Unit) -> list[str]:
+    pairs = plan.tasks[unit.task].pairs
+    made = [read_manifest(plan.model(name, pairs)) for name in (TEACHER, unit.student)]
+    return [manifest.created if manifest else "" for manifest in made]
 
 
 def _path(plan: Plan, unit: Unit) -> Path:
@@ -101,7 +112,8 @@ def _learn(plan: Plan, unit: Unit, end: float) -> bool:
             if time.monotonic() >= end:
                 return False
             made.append(train())
-        write_atomically(path, _compare(key, unit.task, roles, data, made).model_dump_json(indent=2))
+        lesson = _compare(key, _bases(plan, unit), unit.task, roles, data, made)
+        write_atomically(path, lesson.model_dump_json(indent=2))
     shutil.rmtree(folder / unit.student, ignore_errors=True)
     return True
 
@@ -144,7 +156,7 @@ def _key(setting: Setting, shared: dict[str, Any], data: Data, *weights: str) ->
     return hash_text(str(shared), length, hash_options(data), fingerprint(sources), *weights)
 
 
-def _compare(key: str, task: str, roles: Roles, data: Data, made: list[Manifest]) -> Lesson:
+def _compare(key: str, bases: list[str], task: str, roles: Roles, data: Data, made: list[Manifest]) -> Lesson:
     """Hold the answers of both students against the teacher's, on the rows that nothing was chosen by."""
     opened = {role: open_for(data, model) for role, model in roles.items()}
     rows = rows_for(data, opened["teacher"])
@@ -155,6 +167,7 @@ def _compare(key: str, task: str, roles: Roles, data: Data, made: list[Manifest]
     majority = rows.task.majority(targets(rows.train), examples)
     return Lesson(
         key=key,
+        bases=bases,
         distilled=compare_predictions(rows.task, true, teacher, student, alone, majority, name=task),
         alone=compare_predictions(rows.task, true, teacher, alone, None, majority, name=task),
         sizes={role: measure_size(roles[role]) for role in ("teacher", "student")},
