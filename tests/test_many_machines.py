@@ -80,7 +80,7 @@ def job(tmp_path):
             (tmp_path / name).write_text(text)
             (tmp_path / name).chmod(0o755)
         slurm = {"SLURM_JOB_ID": "41", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_NUM_NODES": "2",
-                 "SLURM_GPUS_ON_NODE": "8"}  # fmt: skip
+                 "SLURM_GPUS_ON_NODE": "8", "SLURM_CPUS_PER_TASK": "32"}  # fmt: skip
         return subprocess.Popen(
             ["bash", DEPLOY / "slurm" / "run.sbatch", "recipes/task.yaml", "data.train=a b.csv"],
             cwd=tmp_path,
@@ -97,6 +97,8 @@ def test_slurm_starts_a_rank_a_gpu_and_ends_as_they_do(job, tmp_path, code):
     assert (
         "torchrun --nnodes 2 --nproc-per-node 8 --rdzv-id 41-0 --rdzv-backend c10d --rdzv-endpoint node7:29400" in line
     )
+    # A step has one core unless it asks for those of its job.
+    assert line.startswith("--kill-on-bad-exit=1 --cpus-per-task 32 torchrun")
     assert line.endswith("-m pocketbert.cli run recipes/task.yaml data.train=a b.csv")
     assert not (tmp_path / "scontrol.log").exists()
 
@@ -104,6 +106,7 @@ def test_slurm_starts_a_rank_a_gpu_and_ends_as_they_do(job, tmp_path, code):
 def test_slurm_saves_before_the_time_is_up_and_queues_again(job, tmp_path):
     process = job(60, 0)
     while not (tmp_path / "srun.log").exists():
+        assert process.poll() is None
         time.sleep(0.01)
     time.sleep(0.2)  # until what stands for srun has its trap
     process.send_signal(signal.SIGTERM)
