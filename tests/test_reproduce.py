@@ -136,6 +136,9 @@ def test_lessons_of_a_model_that_was_made_anew_do_not_stand(plan, tmp_path):
     write_manifest(folder, manifest.model_copy(update={"created": "2026-01-01T00:00:00+00:00"}))
     # Tasks of pairs start from other models.
     assert {(unit.task, unit.student) for unit in module("lessons").missing(moved)} == {("texts", "layers")}
+    # The same weights come of it; the lesson is given again all the same, and stands.
+    module("lessons").learn_tasks(moved)
+    assert not module("lessons").missing(moved)
 
 
 def test_a_killed_lesson_goes_on_with_what_it_had(plan, monkeypatch):

@@ -20,7 +20,7 @@ from pocketbert import pipeline
 from pocketbert.data.sources import fingerprint
 from pocketbert.distill.rows import targets
 from pocketbert.files import hash_text, write_atomically
-from pocketbert.manifest import Manifest, hash_options, hash_weights, read_manifest
+from pocketbert.manifest import Manifest, hash_options, read_manifest
 from pocketbert.measure.evaluation import answer, open_for, rows_for
 from pocketbert.measure.results import Role, Size, TaskComparison
 from pocketbert.measure.scores import compare_predictions
@@ -39,7 +39,7 @@ class Lesson(BaseModel):
     """What one student made of one task under one seed.
 
     Attributes:
-        key: hash of all that it depends on.
+        key: hash of its rows and of how it was learnt.
         bases: when the teacher and the student that it began with were made.
         distilled: teacher, student taught by the teacher, and the student taught by the labels alone.
         alone: teacher, and as the student the one taught by the labels alone.
@@ -75,7 +75,7 @@ def found(plan: Plan) -> Iterator[tuple[Unit, Lesson]]:
     for unit in plan.units():
         path = _path(plan, unit)
         if path.is_file():
-            lesson = Lesson.model_validate_json(path.read_bytes())
+            lesson = _read(path)
             if lesson.bases == _bases(plan, unit):
                 yield unit, lesson
 
@@ -92,6 +92,10 @@ def _bases(plan: Plan, unit: Unit) -> list[str]:
     return [manifest.created if manifest else "" for manifest in made]
 
 
+def _read(path: Path) -> Lesson:
+    return Lesson.model_validate_json(path.read_bytes())
+
+
 def _path(plan: Plan, unit: Unit) -> Path:
     return plan.folder(unit) / f"{unit.student}.json"
 
@@ -103,8 +107,8 @@ def _learn(plan: Plan, unit: Unit, end: float) -> bool:
     start = plan.made(unit.student, "general", setting.pairs)
     data, path, folder = plan.rows(unit.task), _path(plan, unit), plan.folder(unit)
     shared = _shared(plan, setting, unit.seed)
-    key = _key(setting, shared, data, hash_weights(base), hash_weights(start))
-    if not (path.is_file() and Lesson.model_validate_json(path.read_bytes()).key == key):
+    key, bases = _key(setting, shared, data), _bases(plan, unit)
+    if not (path.is_file() and (lesson := _read(path)).key == key and lesson.bases == bases):
         console.rule(str(unit), align="left")
         roles = _roles(folder, unit.student)
         made: list[Manifest] = []
@@ -112,8 +116,7 @@ def _learn(plan: Plan, unit: Unit, end: float) -> bool:
             if time.monotonic() >= end:
                 return False
             made.append(train())
-        lesson = _compare(key, _bases(plan, unit), unit.task, roles, data, made)
-        write_atomically(path, lesson.model_dump_json(indent=2))
+        write_atomically(path, _compare(key, bases, unit.task, roles, data, made).model_dump_json(indent=2))
     shutil.rmtree(folder / unit.student, ignore_errors=True)
     return True
 
@@ -150,10 +153,10 @@ def _shared(plan: Plan, setting: Setting, seed: int) -> dict[str, Any]:
     }
 
 
-def _key(setting: Setting, shared: dict[str, Any], data: Data, *weights: str) -> str:
+def _key(setting: Setting, shared: dict[str, Any], data: Data) -> str:
     sources = [*(data.train or []), *(data.validation or []), *(data.test or [])]
     length = f"{setting.teacher_epochs} {setting.student_epochs}"
-    return hash_text(str(shared), length, hash_options(data), fingerprint(sources), *weights)
+    return hash_text(str(shared), length, hash_options(data), fingerprint(sources))
 
 
 def _compare(key: str, bases: list[str], task: str, roles: Roles, data: Data, made: list[Manifest]) -> Lesson:

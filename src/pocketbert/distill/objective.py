@@ -18,7 +18,7 @@ from pocketbert.distill import losses
 from pocketbert.distill.chunks import sum_losses
 from pocketbert.distill.losses import TopK
 from pocketbert.distill.matching import Comparison, Matching, Models, Step
-from pocketbert.distill.places import COUNTED, REAL, find_places, pick, real_tokens
+from pocketbert.distill.places import COUNTED, REAL, counted_tokens, find_places, pick, real_tokens
 from pocketbert.distill.signals import Needs, Signals
 from pocketbert.models.inside import Inside
 from pocketbert.models.undecoded import Undecoded
@@ -92,9 +92,7 @@ class Objective:
 
     def where(self, batch: dict[str, Tensor]) -> Tensor | None:
         """Which tokens are counted, (batch, tokens), for tasks that answer tokens; None for others."""
-        if self.task == "masked_lm" and self.soft_everywhere:
-            return real_tokens(batch)
-        return batch["labels"] != IGNORED if self.task in OF_TOKENS else None
+        return counted_tokens(batch, self.soft_everywhere) if self.task in OF_TOKENS else None
 
     def find_places(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The places that the losses look at; those that the batch has already are not looked for again."""

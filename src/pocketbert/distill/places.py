@@ -7,10 +7,17 @@ program waiting for all it has still to do.
 import torch
 from torch import Tensor
 
+from pocketbert.data.records import IGNORED
+
 COUNTED = "counted"
 """Key of a batch's places that have a label, or soft targets."""
 REAL = "real"
 """Key of the places of its real tokens; full blocks have none, for all of their tokens are real."""
+
+
+def counted_tokens(batch: dict[str, Tensor], everywhere: bool) -> Tensor:
+    """(batch, tokens) true where answers are compared: at all real tokens, or at those that have a label."""
+    return real_tokens(batch) if everywhere else batch["labels"] != IGNORED
 
 
 def find_places(mask: Tensor) -> Tensor:

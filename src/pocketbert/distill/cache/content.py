@@ -16,13 +16,11 @@ from torch import Tensor
 from pocketbert.distill.losses import TopK
 
 LOGITS = "logits"
+ALL = "all"
+"""Positions: those of all tokens."""
 STEPS = 255
 """Between the likeliest and the least likely class."""
 _LARGEST = float(np.finfo(np.float16).max)
-
-
-ALL = "all"
-"""Positions: those of all tokens."""
 
 
 class Content(BaseModel, frozen=True):

@@ -18,13 +18,12 @@ from torch import Tensor
 
 from pocketbert.bars import Meter
 from pocketbert.data.order import Position
-from pocketbert.data.records import IGNORED
 from pocketbert.distill.cache.content import ALL, LOGITS, Content, pack_states, pack_top_k, state_kind
 from pocketbert.distill.cache.store import Writer
 from pocketbert.distill.checkpoints import StopRequest
 from pocketbert.distill.datasets import Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.losses import top_k_targets
-from pocketbert.distill.places import find_places, real_tokens
+from pocketbert.distill.places import counted_tokens, find_places, real_tokens
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.engines.batching import batches_by_length
 from pocketbert.errors import Interrupted, PocketBertError
@@ -69,7 +68,7 @@ class Filling:
         """
         if self.content.top_k is None:
             return None
-        return real_tokens(batch) if self.content.positions == ALL else batch["labels"] != IGNORED
+        return counted_tokens(batch, self.content.positions == ALL)
 
     def ask(self, batch: Batch) -> Signals:
         """What the teacher says about a batch."""
