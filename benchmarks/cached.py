@@ -4,7 +4,7 @@ r"""The teacher beside the student against a teacher that spoke once: losses, ti
 
 One student is taught three times on the same text, from the same start, in the same order: with the teacher beside it;
 from a cache that is filled first; and from the same cache again, as a second student would be. Then both students are
-held against their teacher on text that none has seen, by the soft targets of all pieces and by those of the kept ones.
+held against their teacher on text that none has seen, by its own soft targets and by each way of keeping them.
 Without ``--teacher`` one is made from the text. It can be stopped and run again.
 
 The headline is the time of the training with the teacher beside over that of the second one from the cache.
@@ -25,17 +25,21 @@ from common import PUBLIC_DATA, call, console, make_parser, print_table, write_r
 from pocketbert import pipeline
 from pocketbert.data.order import Position
 from pocketbert.distill import losses
+from pocketbert.distill.cache.content import LOGITS, MASKED, Content
+from pocketbert.distill.cache.packing import pack_features, unpack_features
+from pocketbert.distill.places import find_places
 from pocketbert.distill.texts import CORPORA, prepare_texts
 from pocketbert.manifest import LOG, Manifest
 from pocketbert.models.loading import load_model
+from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
+from pocketbert.models.undecoded import Undecoded
 from pocketbert.recipe import Cache, DistillStage, Losses, Masking, PretrainStage, Student
 
 LAYERS = 12
 GROWN_FROM = 3
 """Layers that learn first; a deep narrow BERT stands still for long (recipes/teacher.yaml)."""
 TOPS = (8, 16, 32, 64, 128, 256)
-ALL = 10**9
-"""More pieces than a vocabulary has."""
+SAID, KEPT = "as said", "all, in 8 bits"
 BATCH, BLOCK = 16, 128
 TEMPERATURE = 2.0
 CHECKED_BLOCKS = 128
@@ -77,7 +81,7 @@ def _flags() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--teacher-steps", type=int, default=3000, help="of a teacher that is made, and a quarter more")
     parser.add_argument("--vocabulary", type=int, default=12000, help="of a teacher that is made")
-    parser.add_argument("--top-k", type=int, default=Cache().top_k)
+    parser.add_argument("--top-k", type=int, help="of the runs from the cache; all pieces when absent")
     parser.add_argument("--width", type=int, default=256, help="of a teacher that is made")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
@@ -167,19 +171,19 @@ def _curve(path: Path) -> list[float]:
 
 @torch.no_grad()
 def _compare_tops(teacher: str, flags: argparse.Namespace) -> list[dict[str, Any]]:
-    """The soft-target loss of both students on held-out text, by all pieces and by the top k."""
+    """The soft-target loss of both students on held-out text, as the teacher says it and as it is kept."""
     loaded = load_model(teacher, "MaskedLM")
+    projection, accepted = Projection(loaded.model), accepted_inputs(loaded.model)
     blocks = prepare_texts(_options(flags, "online"), loaded.tokenizer, flags.out / CORPORA, console).validation
     students = {run: load_model(str(flags.out / run), "MaskedLM").model for run in ("online", "first")}
     generator = torch.Generator().manual_seed(flags.seed)
-    found: dict[tuple[str, int], list[Tensor]] = defaultdict(list)
+    found: dict[tuple[str, str | int], list[Tensor]] = defaultdict(list)
     for start in range(0, min(CHECKED_BLOCKS, len(blocks)), AT_ONCE):
         samples = range(start, min(start + AT_ONCE, len(blocks)))
         batch = blocks.collate([blocks[Position(0, sample)] for sample in samples])
         hidden = batch["labels"] >= 0
-        said = loaded.model(batch["input_ids"]).logits[hidden]
-        offsets = torch.rand(len(said), generator=generator)
-        kept = {k: losses.top_k_targets(said, min(k, said.shape[-1]), TEMPERATURE, offsets) for k in (*TOPS, ALL)}
+        said = projection.choose(model_inputs(batch, accepted), find_places(hidden)).logits
+        kept = _keep(said, torch.rand(len(said), generator=generator))
         for run, student in students.items():
             own = student(batch["input_ids"]).logits[hidden]
             for k, top in kept.items():
@@ -187,18 +191,31 @@ def _compare_tops(teacher: str, flags: argparse.Namespace) -> list[dict[str, Any
         for k, top in kept.items():
             found["rest", k].append(top.rest.exp())
     whole = {name: torch.cat(parts) for name, parts in found.items()}
-    return [{"top_k": k, "rest": whole["rest", k].mean().item(), **_errors(whole, students, k)} for k in TOPS]
+    return [{"top_k": k, "rest": whole["rest", k].mean().item(), **_errors(whole, students, k)} for k in (KEPT, *TOPS)]
 
 
-def _errors(found: dict[tuple[str, int], Tensor], runs: Iterable[str], k: int) -> dict[str, float]:
-    """Means of a run's soft targets by all pieces and by those kept, and by how much a position is off."""
+def _keep(said: Undecoded, offsets: Tensor) -> dict[str | int, losses.TopK]:
+    """What a teacher says, as it says it and by each way of keeping it."""
+    logits, whole = said.decode(), Content(features=said.features.shape[1], classes=len(said.weight), positions=MASKED)
+    features = unpack_features(pack_features(said.features, whole.kinds[LOGITS]))
+    again = Undecoded(features, said.weight, said.bias).decode()
+    everything = logits.shape[-1]
+    return {
+        SAID: losses.top_k_targets(logits, everything, TEMPERATURE, offsets),
+        KEPT: losses.top_k_targets(again, everything, TEMPERATURE, offsets),
+        **{k: losses.top_k_targets(logits, min(k, everything), TEMPERATURE, offsets) for k in TOPS},
+    }
+
+
+def _errors(found: dict[tuple[str, str | int], Tensor], runs: Iterable[str], k: str | int) -> dict[str, float]:
+    """Means of a run's soft targets as they are said and as they are kept, and by how much a position is off."""
     return {
         name: value
         for run in runs
         for name, value in {
-            f"{run}_full": found[run, ALL].mean().item(),
+            f"{run}_full": found[run, SAID].mean().item(),
             f"{run}_kept": found[run, k].mean().item(),
-            f"{run}_deviation": (found[run, k] - found[run, ALL]).square().mean().sqrt().item(),
+            f"{run}_deviation": (found[run, k] - found[run, SAID]).square().mean().sqrt().item(),
         }.items()
     }
 
@@ -223,10 +240,10 @@ def _tops_table(tops: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]
     header = [
         "top k",
         "rest",
-        *(f"{run}: {what}" for run in ("online", "cached") for what in ("all", "kept", "deviation")),
+        *(f"{run}: {what}" for run in ("online", "cached") for what in ("said", "kept", "deviation")),
     ]
     names = [f"{run}_{what}" for run in ("online", "first") for what in ("full", "kept", "deviation")]
-    return header, [[str(row["top_k"]), f"{row['rest']:.2%}", *(f"{row[name]:.4f}" for name in names)] for row in tops]
+    return header, [[str(row["top_k"]), f"{row['rest']:.2%}", *(f"{row[name]:.5f}" for name in names)] for row in tops]
 
 
 if __name__ == "__main__":

@@ -79,12 +79,13 @@ class _InChunks(torch.autograd.Function):
         sizes = ON_GPU if features.is_cuda else ON_CPU
         total = torch.zeros((), device=features.device)
         for rows in _slices(len(student), sizes.chunk // len(weight)):
-            logits, theirs = _with_room(student.decode(rows)), _take(teacher, rows)
+            logits = _with_room(student.decode(rows))
+            theirs = None if teacher is None else take(teacher, rows)
             for piece in _slices(len(logits), sizes.piece // len(weight)):
                 where = slice(rows.start + piece.start, rows.start + piece.stop)
                 own = logits[piece].float().requires_grad_(gradients is not None)
                 with torch.set_grad_enabled(gradients is not None):
-                    share = add(own, _take(theirs, piece), where)
+                    share = add(own, None if theirs is None else take(theirs, piece), where)
                 total += share.detach()
                 if gradients:
                     # They are not looked at again, and leave their place to their gradients.
@@ -111,13 +112,13 @@ def _slices(length: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, length))
 
 
-def _take(theirs: Theirs, rows: slice) -> Tensor | TopK | None:
-    """What a teacher says of some positions."""
+def take(theirs: Tensor | Undecoded | TopK, rows: slice) -> Tensor | TopK:
+    """What is said of some positions; of a vocabulary's logits, these."""
     if isinstance(theirs, Undecoded):
         return theirs.decode(rows)
     if isinstance(theirs, TopK):
         return TopK(*(values[rows] for values in theirs))
-    return None if theirs is None else theirs[rows]
+    return theirs[rows]
 
 
 def _with_room(logits: Tensor) -> Tensor:

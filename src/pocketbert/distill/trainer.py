@@ -329,9 +329,10 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
     def _start_teacher(self) -> OnlineSignals | CachedSignals | None:
         if self.job.teacher is None or not self.job.objective.needs:
             return None
+        needs, where = self.job.objective.needs, (self.args.device, torch_dtype(self.precision))
         if isinstance(self.job.data, CachedSamples):
-            return CachedSignals(self.job.objective.needs)
-        return OnlineSignals(self.job.teacher, self.job.objective.needs, self.args.device, torch_dtype(self.precision))
+            return CachedSignals(self.job.data.content, needs, self.job.teacher, *where)
+        return OnlineSignals(self.job.teacher, needs, *where)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:  # noqa: ARG002 - the Trainer's signature
         self.order = order_samples(self.job.options, len(self.job.data), self.job.data.lengths)

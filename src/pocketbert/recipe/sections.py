@@ -166,8 +166,10 @@ class Cache(Section):
     folder: str | None = Field(
         None, description="where it is kept; a folder of its own in signals/, beside the output, when absent"
     )
-    top_k: int = Field(
-        64, gt=0, description="likeliest pieces that are kept of the logits of a vocabulary, and as many of the rest"
+    top_k: int | None = Field(
+        None,
+        gt=0,
+        description="keep so many of the likeliest pieces of a vocabulary, and as many of the others, instead of all",
     )
     epochs: int = Field(1, gt=0, description="epochs with masks of their own, after which the first ones come again")
 

@@ -1,57 +1,16 @@
-"""What a cache keeps, and what packing costs."""
+"""What a cache keeps, and in how many bytes."""
 
-import numpy as np
-import pytest
-import torch
-
-from pocketbert.distill.cache.content import LOGITS, STEPS, Content, pack_states, pack_top_k, unpack_top_k
-from pocketbert.distill.losses import top_k_targets
+from pocketbert.distill.cache.content import LOGITS, Content
 
 TOP = Content(classes=300, top_k=16, temperature=2.0, positions="masked")
-
-
-def packed(logits, content):
-    targets = top_k_targets(logits, content.top_k, content.temperature, torch.rand(len(logits)))
-    return targets, pack_top_k(targets, content.kinds[LOGITS])
-
-
-@pytest.mark.parametrize("classes", [300, 70_000])
-def test_packing_is_right_to_half_a_step(classes):
-    content = TOP.model_copy(update={"classes": classes})
-    torch.manual_seed(0)
-    targets, records = packed(torch.randn(20, classes) * 5, content)
-    read = unpack_top_k(records)
-    assert torch.equal(read.ids, targets.ids)
-    assert torch.equal(read.drawn, targets.drawn)
-    step, drawn_step = (
-        (logs.amax(1, keepdim=True) - logs.amin(1, keepdim=True)) / STEPS for logs in (targets.logs, targets.drawn_logs)
-    )
-    assert ((read.drawn_logs - targets.drawn_logs).abs() <= drawn_step / 2 + 1e-5).all()
-    # Half a step by rounding, and as much at most by adding up to 1 again.
-    assert ((read.logs - targets.logs).abs() <= step + 1e-5).all()
-    total = read.logs.exp().sum(dim=-1) + read.rest.exp()
-    assert total.numpy() == pytest.approx(np.ones(20), abs=1e-6)
 
 
 def test_a_record_takes_six_bytes_a_told_class_and_twenty():
     assert TOP.kinds[LOGITS].itemsize == 6 * 16 + 20
 
 
-def test_classes_that_are_all_as_likely_are_kept():
-    _, records = packed(torch.zeros(2, 300), TOP)
-    read = unpack_top_k(records)
-    assert read.logs.exp().numpy() == pytest.approx(np.full((2, 16), 1 / 300), rel=1e-5)
-
-
-def test_a_whole_vocabulary_leaves_no_rest():
-    content = TOP.model_copy(update={"classes": 16})
-    _, records = packed(torch.randn(3, 16), content)
-    assert unpack_top_k(records).rest.exp().max() == 0
-
-
-def test_states_beyond_fp16_stay_finite():
-    states = pack_states(torch.tensor([[1e6, -1e6, 0.1]]))
-    assert np.isfinite(states).all() and states[0, 2] == np.float16(0.1)
+def test_all_of_a_vocabulary_take_a_byte_a_feature_and_eight():
+    assert Content(classes=300, features=24, positions="masked").kinds[LOGITS].itemsize == 24 + 8
 
 
 def test_more_covers_less():

@@ -22,7 +22,7 @@ from pocketbert.recipe import DistillStage, Losses
 
 MASKED_LM = Losses(soft_targets=5.0, masked_lm=2.0, cosine=1.0)
 ALL = 1000
-"""More pieces than there are."""
+"""More pieces than there are: each is told by itself."""
 
 
 def text_job(folder, losses=MASKED_LM, **options):
@@ -33,12 +33,13 @@ def index_of(folder):
     return json.loads((folder / "index.json").read_text())
 
 
+@pytest.mark.parametrize("top_k", [None, ALL])
 @pytest.mark.parametrize("soft_positions", ["masked", "all"])
-def test_with_every_piece_kept_the_losses_are_those_of_the_teacher_beside(tmp_path, soft_positions):
+def test_with_every_piece_kept_the_losses_are_those_of_the_teacher_beside(tmp_path, soft_positions, top_k):
     """Within the rounding of 8 bits and of fp16; over two epochs, so that masks come again."""
     online = jobs.run(text_job(tmp_path / "1", soft_positions=soft_positions, documents=12))
     job = jobs.cached(
-        text_job(tmp_path / "2", soft_positions=soft_positions, documents=12), tmp_path / "c", top_k=ALL, epochs=9
+        text_job(tmp_path / "2", soft_positions=soft_positions, documents=12), tmp_path / "c", top_k=top_k, epochs=9
     )
     cached = jobs.run(job)
     for one, other in zip(online[0], cached[0], strict=True):
@@ -65,12 +66,13 @@ def test_states_of_rows_of_unequal_length_come_back_in_their_places(tmp_path):
     assert losses < 2e-3
 
 
-def test_how_far_the_kept_pieces_are_from_saying_all_is_measured(tmp_path):
-    jobs.cached(text_job(tmp_path / "1"), tmp_path / "few", top_k=4)
-    jobs.cached(text_job(tmp_path / "1"), tmp_path / "more", top_k=40)
-    few, more = (index_of(tmp_path / name)["error"] for name in ("few", "more"))
-    assert few["full"] == pytest.approx(more["full"], rel=1e-6)
-    assert 0 < more["deviation"] < few["deviation"]
+def test_how_far_what_is_kept_is_from_saying_all_is_measured(tmp_path):
+    for name, top_k in (("few", 4), ("more", 40), ("all", None)):
+        jobs.cached(text_job(tmp_path / "1"), tmp_path / name, top_k=top_k)
+    few, more, whole = (index_of(tmp_path / name)["error"] for name in ("few", "more", "all"))
+    assert few["full"] == pytest.approx(more["full"], rel=1e-6) == pytest.approx(whole["full"], rel=1e-6)
+    assert 0 < whole["deviation"] < more["deviation"] / 10 < few["deviation"] / 10
+    assert whole["kept"] == pytest.approx(whole["full"], rel=1e-2) and whole["rest"] == 0
     assert few["kept"] == pytest.approx(few["full"], abs=few["deviation"])
     assert 0 < more["rest"] < few["rest"] < 1
 
@@ -87,13 +89,14 @@ def test_a_few_pieces_and_some_that_are_drawn_teach_what_all_would(tmp_path):
     assert abs(np.mean(off)) < stated
 
 
-def test_accumulation_changes_nothing(tmp_path):
+@pytest.mark.parametrize("top_k", [None, 8])
+def test_accumulation_changes_nothing(tmp_path, top_k):
     runs = [
         jobs.run(
             jobs.cached(
                 text_job(tmp_path / str(size), batch_size=size, accumulation=8 // size, steps=6, learning_rate=1e-4),
                 tmp_path / "c",
-                top_k=8,
+                top_k=top_k,
             )
         )
         for size in (8, 2)
@@ -102,15 +105,16 @@ def test_accumulation_changes_nothing(tmp_path):
     assert losses < 1e-5 and weights < 1e-6
 
 
-def test_a_stopped_run_ends_in_the_same_weights(tmp_path):
+@pytest.mark.parametrize("top_k", [None, 8])
+def test_a_stopped_run_ends_in_the_same_weights(tmp_path, top_k):
     options = {"documents": 12, "steps": 20, "dropout": 0.2}
-    whole = jobs.cached(text_job(tmp_path / "1", **options), tmp_path / "c", top_k=8)
+    whole = jobs.cached(text_job(tmp_path / "1", **options), tmp_path / "c", top_k=top_k)
     train(whole)
-    stopped = jobs.cached(text_job(tmp_path / "2", **options), tmp_path / "c", top_k=8)
+    stopped = jobs.cached(text_job(tmp_path / "2", **options), tmp_path / "c", top_k=top_k)
     jobs.stop_at(stopped, 9)
     with pytest.raises(Interrupted):
         train(stopped)
-    again = jobs.cached(text_job(tmp_path / "2", **options), tmp_path / "c", top_k=8)
+    again = jobs.cached(text_job(tmp_path / "2", **options), tmp_path / "c", top_k=top_k)
     train(again)
     assert jobs.largest_difference(whole.model.state_dict(), again.model.state_dict()) == 0
 
@@ -173,17 +177,23 @@ def test_attention_is_refused_by_the_name_of_its_loss(tmp_path):
         jobs.cached(text_job(tmp_path / "1", Losses(relations=1.0)), tmp_path / "c")
 
 
-def test_the_logits_of_a_whole_vocabulary_are_refused(tmp_path):
-    with pytest.raises(PocketBertError, match=r"losses.logit_mse compares the logits of the whole vocabulary"):
-        jobs.cached(text_job(tmp_path / "1", Losses(logit_mse=1.0)), tmp_path / "c")
+def test_what_some_pieces_cannot_tell_is_refused_and_all_of_them_tell(tmp_path):
+    losses = Losses(soft_targets=1.0, logit_mse=0.1)
+    with pytest.raises(PocketBertError, match=r"losses.logit_mse compares .* leave cache.top_k out, or take"):
+        jobs.cached(text_job(tmp_path / "1", losses), tmp_path / "c", top_k=4)
+    online = jobs.run(text_job(tmp_path / "1", losses))
+    cached = jobs.run(jobs.cached(text_job(tmp_path / "2", losses), tmp_path / "c", epochs=9))
+    for one, other in zip(online[0], cached[0], strict=True):
+        assert other["loss_logit_mse"] == pytest.approx(one["loss_logit_mse"], rel=2e-3)
 
 
-def test_phases_of_several_temperatures_are_refused(tmp_path):
+def test_phases_of_several_temperatures_need_all_pieces(tmp_path):
     job = text_job(tmp_path / "1", Losses(soft_targets=1.0))
     other = text_job(tmp_path / "2", Losses(soft_targets=1.0)).objective
     other.temperature = 1.0
-    with pytest.raises(PocketBertError, match=r"several temperatures \(1, 2\)"):
-        jobs.cached(job, tmp_path / "c", [job.objective, other])
+    with pytest.raises(PocketBertError, match=r"several temperatures \(1, 2\), but cache.top_k keeps pieces at one"):
+        jobs.cached(job, tmp_path / "c", [job.objective, other], top_k=4)
+    jobs.cached(job, tmp_path / "c", [job.objective, other])
 
 
 def test_a_disk_that_would_not_hold_it_is_told_at_once(tmp_path, monkeypatch):

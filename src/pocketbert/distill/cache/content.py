@@ -1,26 +1,18 @@
 """What of the teacher's word a cache keeps, and how many bytes it takes.
 
-The logits of a vocabulary are kept as the likeliest classes of their softened distribution, the probability of all
-others together, and as many of these, drawn by their probabilities; logarithms in steps of 8 bits between the likeliest
-and the least likely. The logits of a task are few and kept as they are, hidden states in fp16.
+The logits of a vocabulary are many. They are kept as the features that the head's last layer makes them of, in 8 bits;
+or as the likeliest classes of their softened distribution, the probability of all others together, and as many of
+these, drawn by their probabilities. The logits of a task are few and kept as they are, hidden states in fp16.
 """
 
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel
-from torch import Tensor
-
-from pocketbert.distill.losses import TopK
 
 LOGITS = "logits"
-ALL = "all"
-"""Positions: those of all tokens."""
-STEPS = 255
-"""Between the likeliest and the least likely class."""
-_LARGEST = float(np.finfo(np.float16).max)
+MASKED, ALL = "masked", "all"
+"""Positions where logits of a vocabulary are kept: those of hidden tokens, or of all."""
 
 
 class Content(BaseModel, frozen=True):
@@ -28,19 +20,26 @@ class Content(BaseModel, frozen=True):
 
     Attributes:
         classes: of the logits; 0 where none are kept.
-        top_k: how many of the likeliest are kept, and as many drawn of the others; None for all of them.
-        temperature: of the distribution that they are kept of; None where all are kept.
-        positions: where logits are kept: ``masked`` or ``all`` tokens, or once for each ``text``.
+        features: width of what the logits of a vocabulary are made of, where that is kept.
+        top_k: how many of the likeliest classes of a vocabulary are kept, and as many drawn of the others.
+        temperature: of the distribution that these are kept of.
+        positions: where logits are kept: ``masked`` or ``all`` tokens, each ``token``, or once for each ``text``.
         states: layers whose outputs are kept, for every token.
         width: of these.
     """
 
     classes: int = 0
+    features: int = 0
     top_k: int | None = None
     temperature: float | None = None
     positions: str = "text"
     states: tuple[int, ...] = ()
     width: int = 0
+
+    @property
+    def of_vocabulary(self) -> bool:
+        """Whether the logits are those of a vocabulary."""
+        return self.positions in (MASKED, ALL)
 
     @property
     def kinds(self) -> dict[str, np.dtype[Any]]:
@@ -60,6 +59,8 @@ class Content(BaseModel, frozen=True):
         """In words, for messages."""
         if not self.classes:
             logits = "no logits"
+        elif self.features:
+            logits = f"all pieces of {self.positions} positions"
         elif self.top_k is None:
             logits = "all logits"
         else:
@@ -67,10 +68,12 @@ class Content(BaseModel, frozen=True):
         return f"{logits}, the outputs of layers {list(self.states)}" if self.states else logits
 
     def _logits(self) -> np.dtype[Any]:
+        if self.features:
+            return np.dtype(in_steps(self.features))
         if self.top_k is None:
             return np.dtype(("<f4", (self.classes,)))
         ids = "<u2" if self.classes <= 2**16 else "<u4"
-        part = np.dtype([("ids", ids, (self.top_k,)), ("steps", "u1", (self.top_k,)), ("high", "<f4"), ("low", "<f4")])
+        part = np.dtype([("ids", ids, (self.top_k,)), *in_steps(self.top_k)])
         return np.dtype([("told", part), ("drawn", part), ("rest", "<f4")])
 
 
@@ -79,34 +82,6 @@ def state_kind(layer: int) -> str:
     return f"layer{layer}"
 
 
-def pack_top_k(targets: TopK, kind: np.dtype[Any]) -> NDArray[Any]:
-    """Records of distributions, (rows,)."""
-    records = np.empty(len(targets.ids), dtype=kind)
-    records["rest"] = targets.rest.cpu().numpy()
-    for part, ids, logs in (("told", targets.ids, targets.logs), ("drawn", targets.drawn, targets.drawn_logs)):
-        values = logs.cpu().numpy()
-        high, low = values.max(axis=1), values.min(axis=1)
-        span = np.maximum(high - low, np.finfo(np.float32).tiny)
-        records[part]["ids"], records[part]["high"], records[part]["low"] = ids.cpu().numpy(), high, low
-        records[part]["steps"] = np.rint((high[:, None] - values) / span[:, None] * STEPS)
-    return records
-
-
-def unpack_top_k(records: NDArray[Any]) -> TopK:
-    """What was packed; the told probabilities and the rest add up to 1 again, whatever the rounding did."""
-    (ids, logs), (drawn, drawn_logs) = (_unpack(records[part]) for part in ("told", "drawn"))
-    rest = torch.from_numpy(records["rest"].copy())
-    total = torch.logaddexp(logs.logsumexp(dim=-1), rest)
-    return TopK(ids, logs - total[:, None], rest - total, drawn, drawn_logs)
-
-
-def _unpack(part: NDArray[Any]) -> tuple[Tensor, Tensor]:
-    high, low = part["high"][:, None], part["low"][:, None]
-    logs = high - part["steps"] * ((high - low) / np.float32(STEPS))
-    return torch.from_numpy(part["ids"].astype(np.int64)), torch.from_numpy(logs)
-
-
-def pack_states(states: Tensor) -> NDArray[np.float16]:
-    """(tokens, width) in fp16; what it cannot hold becomes the largest that it can."""
-    packed: NDArray[np.float16] = states.float().clamp(-_LARGEST, _LARGEST).half().cpu().numpy()
-    return packed
+def in_steps(count: int) -> list[tuple[Any, ...]]:
+    """The fields of a record that keeps some numbers in steps between the highest and the lowest of them."""
+    return [("steps", "u1", (count,)), ("high", "<f4"), ("low", "<f4")]

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from pocketbert.bars import Meter
 from pocketbert.data.order import Position
-from pocketbert.distill.cache.content import ALL, LOGITS, Content, pack_states, pack_top_k, state_kind
+from pocketbert.distill.cache.content import ALL, LOGITS, Content, state_kind
+from pocketbert.distill.cache.packing import pack_features, pack_states, pack_top_k
 from pocketbert.distill.cache.store import Writer
 from pocketbert.distill.checkpoints import StopRequest
 from pocketbert.distill.datasets import Batch, EncodedRows, MaskedBlocks
@@ -66,7 +67,7 @@ class Filling:
 
         What the cache keeps decides, not what this run looks at: a later one may look at more.
         """
-        if self.content.top_k is None:
+        if not self.content.of_vocabulary:
             return None
         return counted_tokens(batch, self.content.positions == ALL)
 
@@ -158,7 +159,9 @@ def _ask(
         where = filling.where(batch)
         tokens = (real if where is None else where).sum(dim=1).cpu().numpy()
         counts[LOGITS] = np.ones_like(tokens) if content.positions == "text" else tokens
-        if isinstance(said.logits, Undecoded):
+        if isinstance(said.logits, Undecoded) and content.features:
+            records[LOGITS] = pack_features(said.logits.features, content.kinds[LOGITS])
+        elif isinstance(said.logits, Undecoded):
             records[LOGITS] = _top_k(content, said.logits, _offsets(numbers, tokens))
         elif isinstance(said.logits, Tensor):
             records[LOGITS] = _whole(content, said.logits, real)

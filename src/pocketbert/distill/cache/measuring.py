@@ -1,4 +1,4 @@
-"""How far the classes that are kept are from saying all."""
+"""How far what is kept of a vocabulary's logits is from saying all."""
 
 from collections.abc import Iterator
 
@@ -13,10 +13,11 @@ from pocketbert.data.order import Position
 from pocketbert.distill import losses
 from pocketbert.distill.cache.filling import ROWS_AT_ONCE, Filling
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
+from pocketbert.distill.chunks import take
 from pocketbert.distill.losses import TopK
 from pocketbert.distill.places import find_places
 from pocketbert.distill.prediction import evaluating
-from pocketbert.distill.signals import Needs, ask
+from pocketbert.distill.signals import ask
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 from pocketbert.models.undecoded import Undecoded
 
@@ -26,29 +27,39 @@ AT_ONCE = 32
 
 
 @torch.no_grad()
-def measure_top_k(
-    filling: Filling, cached: CachedSamples, student: PreTrainedModel, numbers: NDArray[np.int64]
+def measure_error(
+    filling: Filling,
+    cached: CachedSamples,
+    read: CachedSignals,
+    student: PreTrainedModel,
+    temperature: float,
+    numbers: NDArray[np.int64],
 ) -> dict[str, float]:
-    """Compare the soft-target loss by all classes with that by the ones that a cache keeps.
+    """Compare the soft-target loss by what the teacher says with that by what a cache keeps of it.
 
     Args:
-        filling: how the cache was filled, with the top k of a vocabulary.
+        filling: how the cache was filled, with a vocabulary's logits.
         cached: the same samples, read back.
+        read: makes signals of these.
         student: as it is before its first step, which is when it differs most from its teacher.
+        temperature: of the soft targets.
         numbers: of entries that are there; some of them are looked at.
 
     Returns:
-        With the student's logits, ``full``: the loss by all classes, averaged over positions; ``kept``: the same by
-        those that are kept, as they are read back; ``deviation``: the root of the mean squared difference of the two at
-        one position; ``rest``: the teacher's probability of the classes that are not told, averaged.
+        With the student's logits, ``full``: the loss by what the teacher says, averaged over positions; ``kept``: the
+        same by what is read back; ``deviation``: the root of the mean squared difference of the two at one position;
+        ``rest``: the teacher's probability of the classes that are not told, averaged.
     """
     sums, rows = torch.zeros(4, dtype=torch.float64), 0
-    temperature = filling.content.temperature or 1.0
     with evaluating(student):
-        for own, theirs, told in _answers(filling, cached, student, numbers[:SAMPLES]):
+        for own, theirs, told in _answers(filling, cached, read, student, numbers[:SAMPLES]):
             full = _divergences(own, theirs, temperature) * temperature**2
-            kept = losses.top_k_divergences(own, told, temperature) * temperature**2
-            parts = (full, kept, (kept - full).square(), told.rest.exp())
+            if isinstance(told, TopK):
+                kept, rest = losses.top_k_divergences(own, told, temperature) * temperature**2, told.rest.exp()
+            else:
+                kept = _divergences(own, told, temperature) * temperature**2
+                rest = torch.zeros_like(kept)
+            parts = (full, kept, (kept - full).square(), rest)
             sums += torch.stack([values.double().sum().cpu() for values in parts])
             rows += len(own)
     full_mean, kept_mean, squared, rest = (sums / rows).tolist()
@@ -62,11 +73,14 @@ def _divergences(own: Tensor, theirs: Tensor, temperature: float) -> Tensor:
 
 
 def _answers(
-    filling: Filling, cached: CachedSamples, student: PreTrainedModel, numbers: NDArray[np.int64]
-) -> Iterator[tuple[Tensor, Tensor, TopK]]:
+    filling: Filling,
+    cached: CachedSamples,
+    read: CachedSignals,
+    student: PreTrainedModel,
+    numbers: NDArray[np.int64],
+) -> Iterator[tuple[Tensor, Tensor, Tensor | TopK]]:
     """Logits of student and teacher, (positions, classes), and what was kept of the latter."""
     projection, accepted = Projection(student.to(filling.device)), accepted_inputs(student)
-    read = CachedSignals(Needs(logits=True))
     for start in range(0, len(numbers), AT_ONCE):
         places = [divmod(number, len(cached)) for number in numbers[start : start + AT_ONCE].tolist()]
         batch = cached.collate([cached[Position(*place)] for place in places])
@@ -75,8 +89,8 @@ def _answers(
         positions = None if where is None else find_places(where)
         own = ask(projection, model_inputs(batch, accepted), positions, logits=True).logits
         theirs, told = filling.ask(batch).logits, read(batch, positions).logits
-        if isinstance(own, Undecoded) and isinstance(theirs, Undecoded) and isinstance(told, TopK):
+        if isinstance(own, Undecoded) and isinstance(theirs, Undecoded) and isinstance(told, Undecoded | TopK):
             # Logits of a vocabulary are wide, and fp32 in the losses.
             for start in range(0, len(own), ROWS_AT_ONCE):
                 rows = slice(start, start + ROWS_AT_ONCE)
-                yield own.decode(rows), theirs.decode(rows), TopK(*(values[rows] for values in told))
+                yield own.decode(rows), theirs.decode(rows), take(told, rows)

@@ -16,8 +16,8 @@ from pocketbert.distill.cache.content import Content
 from pocketbert.distill.cache.filling import Filling, fill, hold
 from pocketbert.distill.cache.index import Index, begin_index, check_index, has_index, read_index
 from pocketbert.distill.cache.key import Key, make_key
-from pocketbert.distill.cache.measuring import measure_top_k
-from pocketbert.distill.cache.signals import CachedSamples
+from pocketbert.distill.cache.measuring import measure_error
+from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
 from pocketbert.distill.cache.store import Reader, Writer
 from pocketbert.distill.cache.wanted import want_content
 from pocketbert.distill.datasets import EncodedRows, MaskedBlocks
@@ -103,7 +103,7 @@ class SignalCache:
         """Ask about all that the run sees and the cache lacks."""
         numbers = self._seen(samples)
         missing = np.setdiff1d(numbers, Reader(folder, index.content.kinds).numbers)
-        measured = index.content.top_k is None or bool(index.error)
+        measured = not index.content.of_vocabulary or bool(index.error)
         if measured and not len(missing):
             return
         filling = _filling(index, samples, teacher, self.console)
@@ -111,7 +111,10 @@ class SignalCache:
         fill(filling, writer, missing, folder)
         if not measured:
             cached = CachedSamples(samples, Reader(folder, index.content.kinds), index.content, self._epochs(samples))
-            writer.index["error"] = measure_top_k(filling, cached, job.model, numbers)
+            dtype = torch_dtype(index.precision)
+            read = CachedSignals(index.content, Needs(logits=True), teacher, filling.device, dtype)
+            temperature = index.content.temperature or job.objective.temperature
+            writer.index["error"] = measure_error(filling, cached, read, job.model, temperature, numbers)
             writer.flush()
         # It has said all, and makes room for the student.
         teacher.to(device=torch.device("cpu"))
@@ -140,9 +143,12 @@ class SignalCache:
 
 def _describe_error(index: Index) -> str:
     error, top = index.error, index.content.top_k
+    off = f"a position deviates by {error['deviation']:.2g}"
+    if top is None:
+        return f"soft targets are {error['kept']:.4f} as kept and {error['full']:.4f} as said, and {off}"
     return (
         f"the top {top} and as many of the rest ({error['rest']:.1%} of the probability) give soft targets of "
-        f"{error['kept']:.4f}, all give {error['full']:.4f}, and a position deviates by {error['deviation']:.3f}"
+        f"{error['kept']:.4f}, all give {error['full']:.4f}, and {off}"
     )
 
 
