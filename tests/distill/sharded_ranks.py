@@ -15,6 +15,7 @@ from accelerate.utils import DistributedType
 from many_ranks import INSIDE, MASKED_LM, NARROW, TASK
 from rank_worker import EPOCHS, stop_and_resume
 from torch.distributed.tensor import DTensor
+from transformers.integrations import is_fsdp_enabled
 
 import tiny
 from pocketbert.distill import ranks, sharding
@@ -97,7 +98,8 @@ def main(folder: Path) -> None:
     take_ranks_for_gpus()
     note_shares(shares)
     sharded = run_all(folder / "fsdp")
-    torch.save({"ddp": by_ddp, "fsdp": sharded, "shares": shares}, folder / f"rank-{os.environ['RANK']}.pt")
+    found = {"ddp": by_ddp, "fsdp": sharded, "shares": shares, "main_reads_alone": is_fsdp_enabled()}
+    torch.save(found, folder / f"rank-{os.environ['RANK']}.pt")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ def test_a_sharded_run_is_one_that_is_not(tmp_path):
     for rank in range(2):
         found = torch.load(tmp_path / f"rank-{rank}.pt", weights_only=False)
         whole, sharded = found["ddp"], found["fsdp"]
+        # ``transformers`` 5.0 gave weights that had not been read to the teachers of all ranks but the first.
+        assert not found["main_reads_alone"]
         assert found["shares"] and all(0.49 < share < 0.51 for share in found["shares"])
         for name in ("masked_lm", "inside", "relations", "task"):
             losses, weights = jobs.differences(whole[name], sharded[name])

@@ -34,6 +34,9 @@ def main_first() -> Iterator[None]:
     import torch
     from accelerate import PartialState
 
+    # Once the ranks are connected, ``transformers`` would have the main one alone read weights where FSDP is set up,
+    # and leave those of the others to be sent; but teachers are not sharded, and students are made from their weights.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     with PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE).main_process_first():
         _inside = True
         try:

@@ -33,7 +33,7 @@ def settle_plugin(accelerator: Accelerator, student: PreTrainedModel) -> None:
     layer = layer_type(student)
     plugin.auto_wrap_policy = transformer_auto_wrap_policy if layer else None
     plugin.transformer_cls_names_to_wrap = [layer.__name__] if layer else None
-    # Every rank has read the weights anyway, and tied ones would come apart on the way from the main one.
+    # Every rank has read the weights (``ranks``), and tied ones would come apart on the way from the main one.
     plugin.cpu_ram_efficient_loading = False
     # Shorter types are left to autocast, as without FSDP; this one would shorten what the losses compare with, too.
     plugin.mixed_precision_policy = None
