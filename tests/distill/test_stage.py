@@ -1,6 +1,8 @@
 """The folder of a stage, from its first file to its last."""
 
 import json
+import subprocess
+import sys
 
 import jobs
 import pytest
@@ -53,6 +55,30 @@ def test_checkpoints_of_other_options_are_not_thrown_away_unasked(tmp_path):
     with pytest.raises(PocketBertError, match="holds an unfinished run of other inputs or options"):
         StageFolder(tmp_path / "m", "a")
     assert (folder.work / "checkpoint-3").exists()
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from pocketbert.distill.stage import StageFolder
+folder = StageFolder(Path(sys.argv[1]), sys.argv[2])
+folder.begin()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("key", ["a", "b"])
+def test_two_processes_do_not_make_one_model(tmp_path, key):
+    started = [sys.executable, "-c", HOLDING, tmp_path / "m", "a"]
+    with subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(PocketBertError, match="m: another process is making this model; let it end, or name"):
+            StageFolder(tmp_path / "m", key).begin()
+        assert (tmp_path / "m" / "work" / "key").read_text() == "a"
+        other.kill()
+    StageFolder(tmp_path / "m", key).begin()
+    assert (tmp_path / "m" / "work" / "key").read_text() == key
 
 
 def test_an_unfinished_stage_has_no_manifest(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -16,6 +17,7 @@ from pocketbert.manifest import LOG, NAME, Manifest, hash_tokenizer, read_manife
 MADE_FOLDERS = ("onnx", "openvino", "browser", "mobile", "golden")
 """What stages put into a model directory for engines."""
 BOARD = "tensorboard"
+LOCK = "lock"
 
 
 class StageFolder:
@@ -38,17 +40,46 @@ class StageFolder:
         self.folder = folder
         self.key = key
         self.work = folder / "work"
+        # One in a process: what goes on in the process that was stopped has the folder already.
+        self._lock = FileLock(self.work / LOCK, timeout=0, is_singleton=True)
         with ranks.main_first():
             self.done = self._look(replace)
 
     def begin(self) -> None:
-        """Make the place to work in; a stage does so when its inputs have proved good."""
+        """Make the place to work in, and hold it; a stage does so when its inputs have proved good.
+
+        Raises:
+            PocketBertError: another process works there.
+        """
         with ranks.main_first():
+            if not ranks.is_main():
+                return
+            self._hold()
             if self._work_of_others():
                 # Checkpoints of other inputs or options are of no use to this run.
-                shutil.rmtree(self.work)
+                for path in self.work.iterdir():
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                    elif path.name != LOCK:
+                        path.unlink()
             if not self._mark.is_file():
                 write_atomically(self._mark, self.key)
+
+    def _hold(self) -> None:
+        if self._lock.is_locked:
+            return
+        self.work.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise PocketBertError(
+                f"{self.folder}: another process is making this model; let it end, or name another output"
+            ) from None
+
+    def _leave(self) -> None:
+        """Take the place to work in away."""
+        self._lock.release(force=True)
+        shutil.rmtree(self.work)
 
     @property
     def _mark(self) -> Path:
@@ -68,7 +99,7 @@ class StageFolder:
             yield
         except PocketBertError:
             if ranks.is_main():
-                shutil.rmtree(self.work)
+                self._leave()
                 if not any(self.folder.iterdir()):
                     self.folder.rmdir()
             raise
@@ -148,4 +179,4 @@ class StageFolder:
             shutil.copytree(self.work / BOARD, self.folder / BOARD)
         manifest.tokenizer = hash_tokenizer(str(self.folder))
         write_manifest(self.folder, manifest)
-        shutil.rmtree(self.work)
+        self._leave()
