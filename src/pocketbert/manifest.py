@@ -117,7 +117,8 @@ def hash_options(options: BaseModel) -> str:
 
     Without those that change nothing about the result, and without the data section of a stage, which counts by itself.
     """
-    without: Any = {"save_every": True, "save_steps": True, "data": True, "cache": {"folder"}}
+    cached = getattr(options, "signals", None) == "cached"
+    without: Any = {"save_every": True, "save_steps": True, "data": True, "cache": {"folder"} if cached else True}
     return json.dumps(options.model_dump(mode="json", exclude=without), sort_keys=True)
 
 

@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
         timed = jobs.masked_lm_job(folder / "timed", MASKED_LM, batch_size=4, budget=1)
         cached = jobs.masked_lm_job(folder / "cached", MASKED_LM, batch_size=4, steps=6)
     # One of the ranks asks the teacher, both read.
-    cached = jobs.cached(cached, folder / "said", top_k=8)
+    cached = jobs.cached(cached, folder / "said")
     found = {
         "masked_lm": jobs.run(masked_lm),
         "cached": jobs.run(cached),

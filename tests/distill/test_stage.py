@@ -1,5 +1,6 @@
 """The folder of a stage, from its first file to its last."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -79,6 +80,38 @@ def test_two_processes_do_not_make_one_model(tmp_path, key):
         other.kill()
     StageFolder(tmp_path / "m", key).begin()
     assert (tmp_path / "m" / "work" / "key").read_text() == key
+
+
+def test_who_looks_leaves_a_model_that_is_made_anew_alone(tmp_path):
+    """The manifest of the model before stands until the new one is done, and is no leave to clean up."""
+    finish(tmp_path / "m", "a")
+    started = [sys.executable, "-c", HOLDING.replace(", sys.argv[2]", ", sys.argv[2], True"), tmp_path / "m", "b"]
+    with subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        (tmp_path / "m" / "work" / "checkpoint-3").mkdir()
+        assert StageFolder(tmp_path / "m", "a", replace=True).done
+        assert StageFolder(tmp_path / "m", "b", replace=True).work.is_dir()
+        other.kill()
+    assert StageFolder(tmp_path / "m", "a", replace=True).done
+    assert (tmp_path / "m" / "work" / "checkpoint-3").is_dir()  # of another model, which may still be wanted
+
+
+@pytest.mark.parametrize("key", ["a", "b"])
+def test_who_looked_before_another_one_was_done_is_told(tmp_path, key):
+    late = StageFolder(tmp_path / "m", key)
+    finish(tmp_path / "m", "a")
+    with pytest.raises(PocketBertError, match=r"has just made this model; run it again|made from other inputs"):
+        late.begin()
+    assert read_manifest(tmp_path / "m").key == "a"
+
+
+def test_a_disk_that_knows_no_locks_will_do(tmp_path, monkeypatch):
+    def unknown(*_, **__):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(module.FileLock, "acquire", unknown)
+    finish(tmp_path / "m")
+    assert StageFolder(tmp_path / "m", "key").done
 
 
 def test_an_unfinished_stage_has_no_manifest(tmp_path):

@@ -1,5 +1,6 @@
 """The folder of a stage: a model directory in the end, and until then the place where a killed stage goes on."""
 
+import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pocketbert.manifest import LOG, NAME, Manifest, hash_tokenizer, read_manife
 MADE_FOLDERS = ("onnx", "openvino", "browser", "mobile", "golden")
 """What stages put into a model directory for engines."""
 BOARD = "tensorboard"
+KEY = "key"
 LOCK = "lock"
 
 
@@ -39,51 +41,61 @@ class StageFolder:
     def __init__(self, folder: Path, key: str, replace: bool = False) -> None:
         self.folder = folder
         self.key = key
+        self.replace = replace
         self.work = folder / "work"
         # One in a process: what goes on in the process that was stopped has the folder already.
         self._lock = FileLock(self.work / LOCK, timeout=0, is_singleton=True)
         with ranks.main_first():
-            self.done = self._look(replace)
+            self.done = self._look()
 
     def begin(self) -> None:
         """Make the place to work in, and hold it; a stage does so when its inputs have proved good.
 
         Raises:
-            PocketBertError: another process works there.
+            PocketBertError: another process works there, or did since this one looked.
         """
         with ranks.main_first():
             if not ranks.is_main():
                 return
-            self._hold()
+            self.work.mkdir(parents=True, exist_ok=True)
+            if not self._hold():
+                raise PocketBertError(
+                    f"{self.folder}: another process is making this model; let it end, or name another output "
+                    f"(delete {self._lock.lock_file} if there is none)"
+                )
+            if self._look():
+                raise PocketBertError(f"{self.folder}: another process has just made this model; run it again")
             if self._work_of_others():
                 # Checkpoints of other inputs or options are of no use to this run.
                 for path in self.work.iterdir():
                     if path.is_dir():
                         shutil.rmtree(path)
-                    elif path.name != LOCK:
+                    elif path.name not in (LOCK, KEY):
                         path.unlink()
-            if not self._mark.is_file():
-                write_atomically(self._mark, self.key)
+            write_atomically(self._mark, self.key)
 
-    def _hold(self) -> None:
+    def _hold(self) -> bool:
+        """Whether no other process works there, from now on."""
         if self._lock.is_locked:
-            return
-        self.work.mkdir(parents=True, exist_ok=True)
+            return True
         try:
             self._lock.acquire()
         except Timeout:
-            raise PocketBertError(
-                f"{self.folder}: another process is making this model; let it end, or name another output"
-            ) from None
+            return False
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # some network disks know no locks
+                raise
+        return True
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Take the place to work in away."""
+        # Windows removes no file that is open.
         self._lock.release(force=True)
         shutil.rmtree(self.work)
 
     @property
     def _mark(self) -> Path:
-        return self.work / "key"
+        return self.work / KEY
 
     def _work_of_others(self) -> bool:
         return self._mark.is_file() and self._mark.read_text(encoding="ascii") != self.key
@@ -99,7 +111,7 @@ class StageFolder:
             yield
         except PocketBertError:
             if ranks.is_main():
-                self._leave()
+                self.leave()
                 if not any(self.folder.iterdir()):
                     self.folder.rmdir()
             raise
@@ -116,24 +128,24 @@ class StageFolder:
                     shutil.rmtree(self.folder / name, ignore_errors=True)
             earlier.unlink()
 
-    def _look(self, replace: bool) -> bool:
+    def _look(self) -> bool:
         """Whether the folder holds this very model already."""
         folder, manifest = self.folder, read_manifest(self.folder)
         done = manifest is not None and manifest.key == self.key
-        if manifest and not done and not replace:
+        if manifest and not done and not self.replace:
             raise PocketBertError(
                 f"{folder}: holds a model made from other inputs or options; name another output or delete it"
             )
-        if self._work_of_others() and any(self.work.glob("checkpoint-*")) and not replace:
+        if self._work_of_others() and any(self.work.glob("checkpoint-*")) and not self.replace:
             raise PocketBertError(
                 f"{folder}: holds an unfinished run of other inputs or options; run it with those to go on, or delete "
                 "the folder to start afresh"
             )
         if not manifest and folder.is_dir() and any(folder.iterdir()) and not self.work.is_dir():
             raise PocketBertError(f"{folder}: is not empty and not from PocketBERT; name another output")
-        if done:
+        if done and ranks.is_main() and self.work.is_dir() and not self._work_of_others() and self._hold():
             # Left by a run that was killed after its last word.
-            shutil.rmtree(self.work, ignore_errors=True)
+            self.leave()
         return done
 
     def skip(self, console: Console) -> Manifest:
@@ -179,4 +191,4 @@ class StageFolder:
             shutil.copytree(self.work / BOARD, self.folder / BOARD)
         manifest.tokenizer = hash_tokenizer(str(self.folder))
         write_manifest(self.folder, manifest)
-        self._leave()
+        self.leave()

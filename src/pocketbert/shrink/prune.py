@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,7 +251,7 @@ def _try(work: _Work, importance: Importance, shape: Shape) -> float:
         with ranks.main_first():
             if ranks.is_main():
                 write_atomically(result, json.dumps(summary["best_score"]))
-                shutil.rmtree(stage.work)
+                stage.leave()
     return float(json.loads(result.read_text(encoding="utf-8")))
 
 

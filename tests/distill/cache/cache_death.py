@@ -1,4 +1,4 @@
-"""Fills a cache and is killed while it does: `cache_death.py FOLDER BATCHES`."""
+"""Fills a cache and is killed while it does: `cache_death.py FOLDER BATCHES TOP_K`, 0 for all pieces."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ def job(folder: Path) -> jobs.Job:
     return jobs.masked_lm_job(folder, LOSSES, batch_size=4, steps=8)
 
 
-def main(folder: Path, batches: int) -> None:
+def main(folder: Path, batches: int, top_k: int | None) -> None:
     """Die while a batch is appended, half of its records on the disk."""
     filling.TOKENS_PER_BATCH, filling.FLUSH_SECONDS = 32, 0.0
     extend, calls = filling.Writer._extend, iter(range(10**6))
@@ -29,8 +29,8 @@ def main(folder: Path, batches: int) -> None:
         extend(self, path, values)
 
     filling.Writer._extend = dying
-    jobs.cached(job(folder / "run"), folder / "cache", top_k=6)
+    jobs.cached(job(folder / "run"), folder / "cache", top_k=top_k)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) or None)

@@ -9,8 +9,8 @@ def test_a_record_takes_six_bytes_a_told_class_and_twenty():
     assert TOP.kinds[LOGITS].itemsize == 6 * 16 + 20
 
 
-def test_all_of_a_vocabulary_take_a_byte_a_feature_and_eight():
-    assert Content(classes=300, features=24, positions="masked").kinds[LOGITS].itemsize == 24 + 8
+def test_all_of_a_vocabulary_take_a_byte_a_feature_and_twelve():
+    assert Content(classes=300, features=24, positions="masked").kinds[LOGITS].itemsize == 24 + 12
 
 
 def test_more_covers_less():

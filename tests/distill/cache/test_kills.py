@@ -10,6 +10,7 @@ from pathlib import Path
 import cache_death
 import jobs
 import numpy as np
+import pytest
 
 from pocketbert.distill.cache import filling
 from pocketbert.distill.cache.index import read_index
@@ -18,10 +19,10 @@ from pocketbert.distill.cache.store import Reader
 HERE = Path(__file__).parent
 
 
-def kill(folder, batches):
+def kill(folder, batches, top_k):
     path = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parents[1])])
     done = subprocess.run(
-        [sys.executable, HERE / "cache_death.py", folder, str(batches)],
+        [sys.executable, HERE / "cache_death.py", folder, str(batches), str(top_k or 0)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -40,15 +41,16 @@ def contents(folder):
     }
 
 
-def test_a_killed_filling_goes_on(tmp_path, monkeypatch):
-    kill(tmp_path, 3)
+@pytest.mark.parametrize("top_k", [None, 6])
+def test_a_killed_filling_goes_on(tmp_path, monkeypatch, top_k):
+    kill(tmp_path, 3, top_k)
     before = json.loads((tmp_path / "cache" / "index.json").read_text())["entries"]
     assert before == 6
     # Two records of hidden states a token lie there that do not count.
-    kill(tmp_path, 2)
+    kill(tmp_path, 2, top_k)
     assert json.loads((tmp_path / "cache" / "index.json").read_text())["entries"] == before + 4
 
     monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 32)
-    jobs.run(jobs.cached(cache_death.job(tmp_path / "run"), tmp_path / "cache", top_k=6))
-    jobs.cached(cache_death.job(tmp_path / "whole"), tmp_path / "uninterrupted", top_k=6)
+    jobs.run(jobs.cached(cache_death.job(tmp_path / "run"), tmp_path / "cache", top_k=top_k))
+    jobs.cached(cache_death.job(tmp_path / "whole"), tmp_path / "uninterrupted", top_k=top_k)
     assert contents(tmp_path / "cache") == contents(tmp_path / "uninterrupted")

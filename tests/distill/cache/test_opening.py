@@ -15,6 +15,7 @@ from rich.console import Console
 import tiny
 from pocketbert import bars
 from pocketbert.data.order import Position
+from pocketbert.distill import trainer
 from pocketbert.distill.cache import filling, opening
 from pocketbert.distill.trainer import train
 from pocketbert.errors import Interrupted, PocketBertError
@@ -138,9 +139,9 @@ def test_only_samples_that_the_run_sees_are_asked_about_and_a_longer_one_adds_to
 
 
 def test_a_full_cache_asks_nobody(tmp_path, monkeypatch):
-    jobs.cached(text_job(tmp_path / "1"), tmp_path / "c", top_k=4)
+    jobs.cached(text_job(tmp_path / "1"), tmp_path / "c")
     monkeypatch.setattr(opening, "OnlineSignals", None)
-    jobs.run(jobs.cached(text_job(tmp_path / "2"), tmp_path / "c", top_k=4))
+    jobs.run(jobs.cached(text_job(tmp_path / "2"), tmp_path / "c"))
 
 
 def test_losses_that_need_less_share_a_cache(tmp_path):
@@ -225,10 +226,20 @@ def test_progress_is_told_where_there_is_no_terminal(tmp_path, monkeypatch):
 
 def test_the_weights_of_a_student_do_not_depend_on_who_asked(tmp_path):
     """Asking draws no random number that the training would have drawn."""
-    jobs.cached(text_job(tmp_path / "1", dropout=0.2), tmp_path / "c", top_k=4)
-    first = jobs.run(jobs.cached(text_job(tmp_path / "2", dropout=0.2), tmp_path / "d", top_k=4))
-    second = jobs.run(jobs.cached(text_job(tmp_path / "3", dropout=0.2), tmp_path / "c", top_k=4))
+    jobs.cached(text_job(tmp_path / "1", dropout=0.2), tmp_path / "c")
+    first = jobs.run(jobs.cached(text_job(tmp_path / "2", dropout=0.2), tmp_path / "d"))
+    second = jobs.run(jobs.cached(text_job(tmp_path / "3", dropout=0.2), tmp_path / "c"))
     assert jobs.largest_difference(first[1], second[1]) == 0
+
+
+def test_nor_on_that_it_asked_in_another_precision_than_it_learns_in(tmp_path, monkeypatch):
+    """The head that makes logits of what was kept is the one that said it, also where it is read in fp32."""
+    jobs.cached(text_job(tmp_path / "1", steps=2, precision="bf16"), tmp_path / "c")
+    monkeypatch.setattr(trainer, "settle_precision", lambda *_: "fp32")
+    asking, reading = (
+        jobs.run(jobs.cached(text_job(tmp_path / name, precision="auto"), tmp_path / "c")) for name in ("2", "3")
+    )
+    assert jobs.largest_difference(asking[1], reading[1]) == 0
 
 
 HOLDING = """
@@ -252,13 +263,14 @@ def test_a_run_waits_for_another_one_that_fills_the_same_cache(tmp_path, monkeyp
     assert index_of(folder)["entries"] > 0
 
 
-def test_a_run_that_wants_less_fills_a_cache_with_all_that_it_keeps(tmp_path):
+@pytest.mark.parametrize("top_k", [None, 8])
+def test_a_run_that_wants_less_fills_a_cache_with_all_that_it_keeps(tmp_path, top_k):
     """Where logits are kept is the cache's business: the next run may look there."""
     wants_all = {"losses": Losses(soft_targets=1.0, cosine=1.0), "soft_positions": "all"}
-    jobs.cached(text_job(tmp_path / "1", **wants_all, steps=2), tmp_path / "c", top_k=8)
-    jobs.cached(text_job(tmp_path / "2", Losses(cosine=1.0), steps=12), tmp_path / "c", top_k=8)
-    shared = jobs.cached(text_job(tmp_path / "3", **wants_all), tmp_path / "c", top_k=8)
-    fresh = jobs.cached(text_job(tmp_path / "4", **wants_all), tmp_path / "d", top_k=8)
+    jobs.cached(text_job(tmp_path / "1", **wants_all, steps=2), tmp_path / "c", top_k=top_k)
+    jobs.cached(text_job(tmp_path / "2", Losses(cosine=1.0), steps=12), tmp_path / "c", top_k=top_k)
+    shared = jobs.cached(text_job(tmp_path / "3", **wants_all), tmp_path / "c", top_k=top_k)
+    fresh = jobs.cached(text_job(tmp_path / "4", **wants_all), tmp_path / "d", top_k=top_k)
     assert jobs.differences(jobs.run(shared), jobs.run(fresh)) == (0, 0)
 
 

@@ -17,6 +17,7 @@ from pocketbert.distill.losses import top_k_targets
 
 TOP = Content(classes=300, top_k=16, temperature=2.0, positions="masked")
 WHOLE = Content(classes=300, features=24, positions="masked")
+KIND = Content(classes=300, features=768, positions="masked").kinds[LOGITS]
 
 
 def packed(logits, content):
@@ -55,11 +56,31 @@ def test_a_whole_vocabulary_leaves_no_rest():
     assert unpack_top_k(records).rest.exp().max() == 0
 
 
-def test_features_are_right_to_half_a_step():
+def test_features_are_right_to_half_a_step_of_their_companded_scale():
     torch.manual_seed(0)
-    features = torch.randn(20, 24) * torch.logspace(-6, 6, 20)[:, None]
+    sizes = torch.logspace(-6, 6, 20)[:, None]
+    features = torch.randn(20, 24) * sizes
     read = unpack_features(pack_features(features, WHOLE.kinds[LOGITS]))
-    assert ((read - features).abs() <= steps(features) * 0.501).all()
+    scale = features.abs().quantile(0.5, dim=1, keepdim=True)
+    companded = steps(torch.asinh(features / scale))
+    assert ((torch.asinh(read / scale) - torch.asinh(features / scale)).abs() <= companded * 0.51).all()
+    assert (read - features).square().mean().sqrt() < 0.01 * features.square().mean().sqrt()
+
+
+def test_a_feature_that_is_far_out_does_not_make_the_others_coarse():
+    torch.manual_seed(0)
+    features = torch.randn(20, 768)
+    near = unpack_features(pack_features(features, KIND))
+    features[:, 5] = 100.0
+    far = unpack_features(pack_features(features, KIND))
+    error, before = (((read - features)[:, 6:]).square().mean().sqrt() for read in (far, near))
+    assert error < 2 * before
+    assert far[:, 5] == pytest.approx(features[:, 5], rel=0.02)
+
+
+def test_features_that_are_all_0_stay_so():
+    read = unpack_features(pack_features(torch.zeros(2, 24), WHOLE.kinds[LOGITS]))
+    assert read.abs().max() < 1e-30
 
 
 @pytest.mark.filterwarnings("error")

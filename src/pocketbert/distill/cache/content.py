@@ -69,7 +69,7 @@ class Content(BaseModel, frozen=True):
 
     def _logits(self) -> np.dtype[Any]:
         if self.features:
-            return np.dtype(in_steps(self.features))
+            return np.dtype([*in_steps(self.features), ("scale", "<f4")])
         if self.top_k is None:
             return np.dtype(("<f4", (self.classes,)))
         ids = "<u2" if self.classes <= 2**16 else "<u4"

@@ -23,7 +23,7 @@ class Index(BaseModel):
         entries: samples that it was asked about.
         tokens: real tokens of these.
         seconds: that this took.
-        error: how far the soft targets by the kept classes are from those by all; empty where all are kept.
+        error: how far the soft targets by what is kept of a vocabulary are from those as said; empty for a task's.
     """
 
     key: Key

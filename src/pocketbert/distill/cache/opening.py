@@ -80,6 +80,8 @@ class SignalCache:
                     self._complete(folder, index, job, samples, teacher)
         index = read_index(folder)
         self._report(folder, index)
+        # Whoever filled it has cast the teacher; its head is to be the same for all ranks, and for who goes on.
+        teacher.to(dtype=torch_dtype(index.precision))
         reader = Reader(folder, index.content.kinds)
         return replace(job, data=CachedSamples(samples, reader, content, self._epochs(samples)))
 
@@ -114,7 +116,8 @@ class SignalCache:
             dtype = torch_dtype(index.precision)
             read = CachedSignals(index.content, Needs(logits=True), teacher, filling.device, dtype)
             temperature = index.content.temperature or job.objective.temperature
-            writer.index["error"] = measure_error(filling, cached, read, job.model, temperature, numbers)
+            error = measure_error(filling, cached, read, job.model, temperature, numbers)
+            writer.index["error"] = error | {"temperature": temperature}
             writer.flush()
         # It has said all, and makes room for the student.
         teacher.to(device=torch.device("cpu"))
@@ -143,7 +146,7 @@ class SignalCache:
 
 def _describe_error(index: Index) -> str:
     error, top = index.error, index.content.top_k
-    off = f"a position deviates by {error['deviation']:.2g}"
+    off = f"a position deviates by {error['deviation']:.2g}, at temperature {error['temperature']:g}"
     if top is None:
         return f"soft targets are {error['kept']:.4f} as kept and {error['full']:.4f} as said, and {off}"
     return (

@@ -1,6 +1,8 @@
 """Tensors as the records of a cache, and back.
 
-Numbers of 8 bits are steps between the highest and the lowest one of their record.
+Numbers of 8 bits are steps between the highest and the lowest one of their record. Those of features are companded:
+the steps are even in arsinh(x / scale), fine for the many and coarse for the few that are far out, which would else
+make all steps coarse.
 """
 
 from typing import Any
@@ -20,13 +22,16 @@ _LARGEST = float(np.finfo(np.float16).max)
 def pack_features(features: Tensor, kind: np.dtype[Any]) -> NDArray[Any]:
     """Records of what logits are made of, (positions,), from (positions, width)."""
     records = np.empty(len(features), dtype=kind)
-    _pack(features.float().cpu().numpy(), records)
+    values = features.float().cpu().numpy()
+    scale = np.maximum(np.median(np.abs(values), axis=1), np.finfo(np.float32).tiny)
+    records["scale"] = scale
+    _pack(np.arcsinh(values / scale[:, None]), records)
     return records
 
 
 def unpack_features(records: NDArray[Any]) -> Tensor:
     """(positions, width) fp32 of what was packed, each number off by half a step at most."""
-    return torch.from_numpy(_unpack(records))
+    return torch.from_numpy(np.sinh(_unpack(records)) * records["scale"][:, None])
 
 
 def pack_top_k(targets: TopK, kind: np.dtype[Any]) -> NDArray[Any]:
