@@ -27,9 +27,9 @@ def cross_entropy(logits: Array, labels: NDArray[np.int64]) -> float:
 
 
 def binary_cross_entropy(logits: Array, labels: Array) -> float:
-    """Mean over labels and rows of -ln of the probability of the truth."""
+    """Mean over rows of -ln of the probability that all labels are the true ones."""
     yes = 1 / (1 + np.exp(-logits))
-    return float(-np.log(np.where(labels == 1, yes, 1 - yes)).mean())
+    return float(-np.log(np.where(labels == 1, yes, 1 - yes).prod(axis=1)).mean())
 
 
 def squared_error(values: Array, targets: Array) -> float:

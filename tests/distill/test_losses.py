@@ -102,10 +102,12 @@ def test_classes_without_probability_do_not_shrink_soft_targets(name):
     assert loss(*wide, temperature).item() == pytest.approx(run(name).item(), rel=1e-6)
 
 
-def test_labels_side_by_side_add_up_in_binary_soft_targets():
-    wide = [torch.from_numpy(np.concatenate([values, values], axis=1)) for values in (STUDENT, TEACHER)]
-    doubled = losses.binary_soft_target_loss(*wide, 3.0).item()
-    assert doubled == pytest.approx(2 * run("binary_soft_target_loss T=3").item(), rel=1e-6)
+@pytest.mark.parametrize("name", ["binary_soft_target_loss T=3", "binary_cross_entropy_loss"])
+def test_labels_side_by_side_add_up(name):
+    """In both, so that their weights stand for the same share whatever the number of labels."""
+    loss, _, (target, *more) = CASES[name]
+    wide = [torch.from_numpy(np.concatenate([values, values], axis=1)) for values in (STUDENT, target)]
+    assert loss(*wide, *more).item() == pytest.approx(2 * run(name).item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("loss", [losses.soft_target_loss, losses.binary_soft_target_loss])

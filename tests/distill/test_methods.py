@@ -17,7 +17,7 @@ from pocketbert.distill.learning import TASK_LOSSES
 from pocketbert.distill.methods import METHODS, choose_course
 from pocketbert.distill.objective import OF_LOGITS
 from pocketbert.distill.phases import Course, Phase, share_of, share_out, train_phases
-from pocketbert.errors import Interrupted, PocketBertError
+from pocketbert.errors import Interrupted, ModelError, PocketBertError
 from pocketbert.manifest import read_manifest
 from pocketbert.recipe import Data, DistillStage, Losses, Student, Training
 
@@ -76,6 +76,41 @@ def test_every_family_can_be_compared_inside(tmp_path, family):
     entries = [json.loads(line) for line in (tmp_path / "student" / "log.jsonl").read_text().splitlines()]
     logged = {name.removeprefix("loss_") for entry in entries for name in entry if name.startswith("loss_")}
     assert logged == {name for name, weight in losses.model_dump().items() if weight}
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_an_encoder_without_a_head_teaches_what_asks_for_none(tmp_path, family):
+    teacher = tiny.make_checkpoint(tmp_path / "teacher", family, "")
+    text = [str(tiny.write_text(tmp_path / "text.txt", 30))]
+    options = DistillStage(method="minilmv2", corpus=text, block=16, **SHORT)
+    made = distill(options, str(teacher), Student(), tmp_path / "student", console=jobs.QUIET)
+    assert made.metrics["steps"] == 10 and "validation_loss" not in made.metrics
+    with pytest.raises(ModelError, match="has no MaskedLM head"):
+        distill(DistillStage(corpus=text, block=16, **SHORT), str(teacher), Student(), tmp_path / "b")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("task", ["regression", "token_classification"])
+def test_every_method_runs_on_tags_and_numbers(tmp_path, task, method):
+    if task == "regression":
+        rows = tiny.write_similar(tmp_path / "train.csv", 60)
+        teacher = tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification", layers=4, num_labels=1)
+    else:
+        rows = tiny.write_tags(tmp_path / "train.jsonl", 60)
+        teacher = tiny.make_checkpoint(tmp_path / "teacher", head="TokenClassification", layers=4)
+    data = Data(task=task, train=[str(rows)], max_length=32)
+    options = DistillStage(method=method, **SHORT)
+    made = distill(options, str(teacher), Student(), tmp_path / "student", data, console=jobs.QUIET)
+    assert made.metrics["steps"] == 10 and made.options["method"] == method
+
+
+def test_a_method_is_named_on_the_command_line(tmp_path, cli):
+    teacher = tiny.make_checkpoint(tmp_path / "teacher", head="SequenceClassification")
+    rows = tiny.write_reviews(tmp_path / "rows.csv", 40)
+    options = ["--task", "classification", "--train", rows, "--max-length", "32", "--steps", "4"]
+    done = cli("distill", teacher, "--method", "tinybert", *options, "--output", tmp_path / "student")
+    assert done.code == 0, done.err
+    assert read_manifest(tmp_path / "student").options["method"] == "tinybert"
 
 
 def test_a_narrow_student_learns_by_relations_and_projections(tmp_path):

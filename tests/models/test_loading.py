@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, BertModel
 
 import tiny
@@ -84,6 +85,18 @@ def test_a_teacher_without_task_head_is_refused(tmp_path, family):
     folder = tiny.make_checkpoint(tmp_path / "model", family, "MaskedLM")
     with pytest.raises(ModelError, match=r"has no SequenceClassification head .*finetune it on the task first"):
         load_model(str(folder), "SequenceClassification")
+
+
+@pytest.mark.parametrize("need_head", [True, False])
+@pytest.mark.parametrize("head", ["MaskedLM", "SequenceClassification"])
+def test_an_encoder_with_a_hole_is_refused_with_or_without_a_head(bert, head, need_head):
+    weights = load_file(bert / "model.safetensors")
+    del weights["bert.encoder.layer.1.output.dense.weight"]
+    save_file(weights, bert / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"has no whole encoder \(missing: bert\.encoder\.layer\.1\.output\.dense\.weight\); fetch it"
+    ):
+        load_model(str(bert), head, need_head=need_head)
 
 
 def test_a_new_head_is_named_when_none_is_needed(bert):

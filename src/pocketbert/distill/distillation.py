@@ -157,7 +157,8 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
     stage, parents = _open(options, course, lesson, *prints.values())
     if stage.done:
         return stage.skip(lesson.console)
-    teacher = load_model(lesson.teacher, "MaskedLM")
+    # What compares insides alone has a use for encoders without a head, too.
+    teacher = load_model(lesson.teacher, "MaskedLM", need_head=course.looks_at_heads)
     built = _student(teacher, lesson, options, "MaskedLM", {}, False)
     course = _fit(course, options, built, teacher, lesson.console)
     objectives = course.objectives("masked_lm", built.model, teacher.model, options.seed)

@@ -81,6 +81,11 @@ class Course:
         """Whether the head is trained, in the last phase."""
         return bool(set(_weighed(self.phases[-1].losses)) & set(OF_LOGITS))
 
+    @property
+    def looks_at_heads(self) -> bool:
+        """Whether some phase does."""
+        return any(set(_weighed(phase.losses)) & set(OF_LOGITS) for phase in self.phases)
+
     def describe(self) -> dict[str, Any]:
         """All of it in plain values, for keys and manifests."""
         phases = [{**asdict(phase), "losses": _weighed(phase.losses)} for phase in self.phases]

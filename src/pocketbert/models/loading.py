@@ -49,7 +49,7 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
         source: a model directory, or a hub name.
         head: suffix of the auto class, such as ``MaskedLM`` or ``SequenceClassification``; empty for no head.
         fields: configuration of a new head (``id2label``, ``problem_type``, …).
-        need_head: refuse a checkpoint that has no weights for this head.
+        need_head: refuse a checkpoint that has no weights for this head; one that lacks some of the encoder is always.
 
     Raises:
         ModelError: the directory is missing or incomplete, its weights are pickles, it needs remote code, it has
@@ -62,10 +62,11 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
         source, f"AutoModelFor{head}" if head else "AutoModel", config, "float32", ignore_mismatched_sizes=not need_head
     )
     lacking = _lacking(new)
-    if need_head and lacking:
-        what = f"{head} head" if head else "whole encoder"
-        remedy = _REMEDIES.get(head, "finetune it on the task first")
-        raise ModelError(f"{source}: has no {what} (missing: {', '.join(lacking[:4])}); {remedy}")
+    of_encoder = [name for name in lacking if name.startswith(f"{model.base_model_prefix}.")]
+    if of_encoder or (need_head and lacking):
+        what = f"{head} head" if head and not of_encoder else "whole encoder"
+        remedy = _REMEDIES.get("" if of_encoder else head, "finetune it on the task first")
+        raise ModelError(f"{source}: has no {what} (missing: {', '.join((of_encoder or lacking)[:4])}); {remedy}")
     check_tokenizer(model, tokenizer, source)
     return LoadedModel(model.eval(), tokenizer, source, new)
 

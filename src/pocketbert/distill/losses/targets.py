@@ -84,13 +84,13 @@ def binary_cross_entropy_loss(logits: Tensor, labels: Tensor, count: Tensor | fl
         count: rows to average over.
 
     Returns:
-        Scalar: averaged over labels and rows.
+        Scalar: summed over labels, as their soft targets are, so that weights mean the same for any number of labels;
+        averaged over rows.
     """
     known = ~labels.isnan()
     target = torch.where(known, labels, 0.0).float()
     each = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-    total = torch.where(known, each, 0.0).sum()
-    return total / (divisor(logits, count) * logits.shape[-1])
+    return torch.where(known, each, 0.0).sum() / divisor(logits, count)
 
 
 def squared_error_loss(
