@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import jobs
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 import tiny
 from pocketbert.distill import phases
+from pocketbert.distill.cache import opening
 from pocketbert.distill.datasets import EncodedRows
 from pocketbert.distill.distillation import distill
 from pocketbert.distill.learning import TASK_LOSSES
@@ -19,7 +21,7 @@ from pocketbert.distill.objective import OF_LOGITS
 from pocketbert.distill.phases import Course, Phase, share_of, share_out, train_phases
 from pocketbert.errors import Interrupted, ModelError, PocketBertError
 from pocketbert.manifest import read_manifest
-from pocketbert.recipe import Data, DistillStage, Losses, Student, Training
+from pocketbert.recipe import Cache, Data, DistillStage, Losses, Student, Training
 
 SHORT = {"steps": 10, "batch_size": 4, "precision": "fp32"}
 
@@ -87,6 +89,19 @@ def test_an_encoder_without_a_head_teaches_what_asks_for_none(tmp_path, family):
     assert made.metrics["steps"] == 10 and "validation_loss" not in made.metrics
     with pytest.raises(ModelError, match="has no MaskedLM head"):
         distill(DistillStage(corpus=text, block=16, **SHORT), str(teacher), Student(), tmp_path / "b")
+
+
+def test_an_encoder_without_a_head_is_known_again_by_its_cache(tmp_path, monkeypatch):
+    """The head that is made for it is random, and no part of what it says."""
+    teacher = tiny.make_checkpoint(tmp_path / "teacher", head="")
+    text = [str(tiny.write_text(tmp_path / "text.txt", 30))]
+    cache = Cache(folder=str(tmp_path / "said"))
+    options = DistillStage(method="xtremedistil", corpus=text, block=16, signals="cached", cache=cache, **SHORT)
+    console = Console(width=200, file=io.StringIO())
+    distill(options, str(teacher), Student(), tmp_path / "first", console=console)
+    assert re.search(r"head +│ new", console.file.getvalue())
+    monkeypatch.setattr(opening, "OnlineSignals", None)  # all has been said
+    distill(options, str(teacher), Student(), tmp_path / "second", console=console)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,9 +157,14 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
     stage, parents = _open(options, course, lesson, *prints.values())
     if stage.done:
         return stage.skip(lesson.console)
-    # What compares insides alone has a use for encoders without a head, too.
+    # What compares insides alone has a use for encoders without a head, too. The one that is made then is the same for
+    # all ranks and runs, so that a cache knows its teacher again.
+    torch.manual_seed(0)
     teacher = load_model(lesson.teacher, "MaskedLM", need_head=course.looks_at_heads)
     built = _student(teacher, lesson, options, "MaskedLM", {}, False)
+    if teacher.new:
+        headless = [replace(line, source="new") if line.part == "head" else line for line in built.carried]
+        built = replace(built, carried=headless)
     course = _fit(course, options, built, teacher, lesson.console)
     objectives = course.objectives("masked_lm", built.model, teacher.model, options.seed)
     for model, name in ((teacher.model, lesson.teacher), (built.model, "student")):

@@ -3,7 +3,7 @@
 import errno
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -67,11 +67,7 @@ class StageFolder:
                 raise PocketBertError(f"{self.folder}: another process has just made this model; run it again")
             if self._work_of_others():
                 # Checkpoints of other inputs or options are of no use to this run.
-                for path in self.work.iterdir():
-                    if path.is_dir():
-                        shutil.rmtree(path)
-                    elif path.name not in (LOCK, KEY):
-                        path.unlink()
+                self._empty({LOCK, KEY})
             write_atomically(self._mark, self.key)
 
     def _hold(self) -> bool:
@@ -89,9 +85,17 @@ class StageFolder:
 
     def leave(self) -> None:
         """Take the place to work in away."""
-        # Windows removes no file that is open.
+        self._empty({LOCK})
+        # Windows removes no file that is open. What comes in between finds a folder that is done with.
         self._lock.release(force=True)
-        shutil.rmtree(self.work)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _empty(self, kept: set[str]) -> None:
+        for path in self.work.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in kept:
+                path.unlink()
 
     @property
     def _mark(self) -> Path:
@@ -143,9 +147,11 @@ class StageFolder:
             )
         if not manifest and folder.is_dir() and any(folder.iterdir()) and not self.work.is_dir():
             raise PocketBertError(f"{folder}: is not empty and not from PocketBERT; name another output")
-        if done and ranks.is_main() and self.work.is_dir() and not self._work_of_others() and self._hold():
-            # Left by a run that was killed after its last word.
-            self.leave()
+        if done and ranks.is_main() and self.work.is_dir() and not self._work_of_others():
+            # Left by a run that was killed after its last word; where nothing can be written it stays.
+            with suppress(OSError):
+                if self._hold():
+                    self.leave()
         return done
 
     def skip(self, console: Console) -> Manifest:

@@ -62,7 +62,7 @@ def load_model(source: str, head: str, fields: dict[str, Any] | None = None, nee
         source, f"AutoModelFor{head}" if head else "AutoModel", config, "float32", ignore_mismatched_sizes=not need_head
     )
     lacking = _lacking(new)
-    of_encoder = [name for name in lacking if name.startswith(f"{model.base_model_prefix}.")]
+    of_encoder = [name for name in lacking if not head or name.startswith(f"{model.base_model_prefix}.")]
     if of_encoder or (need_head and lacking):
         what = f"{head} head" if head and not of_encoder else "whole encoder"
         remedy = _REMEDIES.get("" if of_encoder else head, "finetune it on the task first")

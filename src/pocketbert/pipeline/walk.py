@@ -190,7 +190,7 @@ def _learn_alone(walk: Walk, number: int, options: DistillStage, teacher: str, s
     """The same student from the same start in the same time, on the labels alone: what the teacher's word is worth."""
     output = walk.place(number, "without-teacher")
     walk.console.rule("the same student without a teacher", align="left")
-    alone = options.model_copy(update={"losses": Losses(labels=1.0), "method": None})
+    alone = options.model_copy(update={"losses": Losses(labels=1.0), "method": None, "signals": "online"})
     data = options.data or walk.recipe.data
     if data is not None and (data.unlabelled or options.augment):
         # An epoch of the student has more rows than there are labels: the same number of steps instead.

@@ -166,6 +166,15 @@ def test_another_precision_is_refused(tmp_path):
         jobs.cached(text_job(tmp_path / "2", precision="bf16"), tmp_path / "c", top_k=4)
 
 
+def test_a_cache_of_another_version_is_refused(tmp_path):
+    jobs.cached(text_job(tmp_path / "1"), tmp_path / "c")
+    index = index_of(tmp_path / "c")
+    del index["version"]
+    (tmp_path / "c" / "index.json").write_text(json.dumps(index))
+    with pytest.raises(PocketBertError, match="written by another version of PocketBERT; delete it"):
+        jobs.cached(text_job(tmp_path / "2"), tmp_path / "c")
+
+
 def test_a_broken_index_is_refused(tmp_path):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "index.json").write_text("{")

@@ -78,6 +78,14 @@ def test_a_feature_that_is_far_out_does_not_make_the_others_coarse():
     assert far[:, 5] == pytest.approx(features[:, 5], rel=0.02)
 
 
+@pytest.mark.filterwarnings("error")
+def test_features_of_which_most_are_0_stay_what_they_are():
+    features = torch.zeros(2, 24)
+    features[:, :5] = torch.tensor([5.0, -3.0, 1.74, 0.5, 20.0])
+    read = unpack_features(pack_features(features, WHOLE.kinds[LOGITS]))
+    assert read.numpy() == pytest.approx(features.numpy(), rel=0.02, abs=0.03)
+
+
 def test_features_that_are_all_0_stay_so():
     read = unpack_features(pack_features(torch.zeros(2, 24), WHOLE.kinds[LOGITS]))
     assert read.abs().max() < 1e-30

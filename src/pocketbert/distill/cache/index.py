@@ -9,6 +9,8 @@ from pocketbert.distill.cache.content import Content
 from pocketbert.distill.cache.key import Key, differing
 from pocketbert.errors import PocketBertError
 
+VERSION = 2
+"""Of the form that records have."""
 _HASH = 64
 """Hexadecimal digits of SHA-256."""
 
@@ -17,6 +19,7 @@ class Index(BaseModel):
     """What ``index.json`` remembers.
 
     Attributes:
+        version: of the form that its records have.
         key: what the cache was made from.
         content: what it keeps of what the teacher said.
         precision: in which the teacher computed.
@@ -26,6 +29,7 @@ class Index(BaseModel):
         error: how far the soft targets by what is kept of a vocabulary are from those as said; empty for a task's.
     """
 
+    version: int = 1
     key: Key
     content: Content
     precision: str
@@ -56,7 +60,9 @@ def read_index(folder: Path) -> Index:
 
 def begin_index(folder: Path, key: Key, content: Content, precision: str) -> None:
     """Start an empty cache."""
-    store.write_index(folder, Index(key=key, content=content, precision=precision).model_dump(mode="json"))
+    store.write_index(
+        folder, Index(version=VERSION, key=key, content=content, precision=precision).model_dump(mode="json")
+    )
 
 
 def check_index(folder: Path, index: Index, key: Key, content: Content, precision: str) -> None:
@@ -72,6 +78,11 @@ def check_index(folder: Path, index: Index, key: Key, content: Content, precisio
     Raises:
         PocketBertError: what it was made from is something else, or it keeps something else; the message names it.
     """
+    if index.version != VERSION:
+        raise PocketBertError(
+            f"{folder}: this cache was written by another version of PocketBERT; delete it, or name another folder in "
+            "cache.folder"
+        )
     others = [
         f"{name} ({_short(index.key.get(name, 'none'))}, not {_short(key[name])})" for name in differing(key, index.key)
     ]

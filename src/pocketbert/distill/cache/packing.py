@@ -23,7 +23,10 @@ def pack_features(features: Tensor, kind: np.dtype[Any]) -> NDArray[Any]:
     """Records of what logits are made of, (positions,), from (positions, width)."""
     records = np.empty(len(features), dtype=kind)
     values = features.float().cpu().numpy()
-    scale = np.maximum(np.median(np.abs(values), axis=1), np.finfo(np.float32).tiny)
+    sizes = np.abs(values)
+    scale = np.median(sizes, axis=1)
+    # Where more than half of them are 0 the median says nothing.
+    scale = np.maximum(np.where(scale > 0, scale, sizes.mean(axis=1)), np.finfo(np.float32).tiny)
     records["scale"] = scale
     _pack(np.arcsinh(values / scale[:, None]), records)
     return records
