@@ -126,7 +126,7 @@ def test_an_attempt_goes_on_where_a_stream_ends(pipeline, monkeypatch):
     monkeypatch.setattr(opened.engine, "run", failing)
     found = [answer for answers in opened.attempt(blocks) for answer in answers]
     assert [each.reason for each in found if isinstance(each, Unanswered)] == [
-        "onnxruntime: RuntimeError: too wise"
+        f"{opened.engine.name}: RuntimeError: too wise"
     ] * 4
     answers = [each for each in found if not isinstance(each, Unanswered)]
     assert [each.label for each in answers] == [each.label for each in alone]
