@@ -41,7 +41,7 @@ class StageFolder:
     def __init__(self, folder: Path, key: str, replace: bool = False) -> None:
         self.folder = folder
         self.key = key
-        self.replace = replace
+        self._replace = replace
         self.work = folder / "work"
         # One in a process: what goes on in the process that was stopped has the folder already.
         self._lock = FileLock(self.work / LOCK, timeout=0, is_singleton=True)
@@ -136,11 +136,11 @@ class StageFolder:
         """Whether the folder holds this very model already."""
         folder, manifest = self.folder, read_manifest(self.folder)
         done = manifest is not None and manifest.key == self.key
-        if manifest and not done and not self.replace:
+        if manifest and not done and not self._replace:
             raise PocketBertError(
                 f"{folder}: holds a model made from other inputs or options; name another output or delete it"
             )
-        if self._work_of_others() and any(self.work.glob("checkpoint-*")) and not self.replace:
+        if self._work_of_others() and any(self.work.glob("checkpoint-*")) and not self._replace:
             raise PocketBertError(
                 f"{folder}: holds an unfinished run of other inputs or options; run it with those to go on, or delete "
                 "the folder to start afresh"
