@@ -8,7 +8,7 @@ import pytest
 import pocketbert
 
 ROOMS = (
-    {"bars", "errors", "files", "machine", "quiet", "recipe", "manifest"},
+    {"bars", "errors", "files", "locks", "machine", "quiet", "recipe", "manifest"},
     {"data"},
     {"tasks"},
     {"engines"},

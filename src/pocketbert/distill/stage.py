@@ -1,25 +1,23 @@
 """The folder of a stage: a model directory in the end, and until then the place where a killed stage goes on."""
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.distill import ranks
 from pocketbert.errors import PocketBertError
 from pocketbert.files import write_atomically
+from pocketbert.locks import FolderLock
 from pocketbert.manifest import LOG, NAME, Manifest, hash_tokenizer, read_manifest, write_manifest
 
 MADE_FOLDERS = ("onnx", "openvino", "browser", "mobile", "golden")
 """What stages put into a model directory for engines."""
 BOARD = "tensorboard"
 KEY = "key"
-LOCK = "lock"
 
 
 class StageFolder:
@@ -43,8 +41,7 @@ class StageFolder:
         self.key = key
         self._replace = replace
         self.work = folder / "work"
-        # One in a process: what goes on in the process that was stopped has the folder already.
-        self._lock = FileLock(self.work / LOCK, timeout=0, is_singleton=True)
+        self._lock = FolderLock(self.work)
         with ranks.main_first():
             self.done = self._look()
 
@@ -58,36 +55,23 @@ class StageFolder:
             if not ranks.is_main():
                 return
             self.work.mkdir(parents=True, exist_ok=True)
-            if not self._hold():
+            if not self._lock.take():
                 raise PocketBertError(
                     f"{self.folder}: another process is making this model; let it end, or name another output "
-                    f"(delete {self._lock.lock_file} if there is none)"
+                    f"(delete {self._lock.path} if there is none)"
                 )
             if self._look():
                 raise PocketBertError(f"{self.folder}: another process has just made this model; run it again")
             if self._work_of_others():
                 # Checkpoints of other inputs or options are of no use to this run.
-                self._empty({LOCK, KEY})
+                self._empty({self._lock.path.name, KEY})
             write_atomically(self._mark, self.key)
-
-    def _hold(self) -> bool:
-        """Whether no other process works there, from now on."""
-        if self._lock.is_locked:
-            return True
-        try:
-            self._lock.acquire()
-        except Timeout:
-            return False
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # some network disks know no locks
-                raise
-        return True
 
     def leave(self) -> None:
         """Take the place to work in away."""
-        self._empty({LOCK})
+        self._empty({self._lock.path.name})
         # Windows removes no file that is open. What comes in between finds a folder that is done with.
-        self._lock.release(force=True)
+        self._lock.release()
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _empty(self, kept: set[str]) -> None:
@@ -150,7 +134,7 @@ class StageFolder:
         if done and ranks.is_main() and self.work.is_dir() and not self._work_of_others():
             # Left by a run that was killed after its last word; where nothing can be written it stays.
             with suppress(OSError):
-                if self._hold():
+                if self._lock.take():
                     self.leave()
         return done
 

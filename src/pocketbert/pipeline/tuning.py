@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 import yaml
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from pocketbert.distill import ranks
@@ -18,6 +17,7 @@ from pocketbert.distill.methods import choose_course
 from pocketbert.distill.rows import read_rows
 from pocketbert.errors import Interrupted, PocketBertError
 from pocketbert.files import write_atomically
+from pocketbert.locks import FolderLock
 from pocketbert.models.loading import check_safe
 from pocketbert.pipeline.inputs import search_key, without_reported_rows
 from pocketbert.pipeline.running import check_sources
@@ -78,13 +78,13 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(folder)
+    if not lock.take():
+        raise PocketBertError(f"{folder}: another process is searching here; let it end, or name another output")
     try:
-        with FileLock(folder / "lock", timeout=0):
-            yield
-    except Timeout:
-        raise PocketBertError(
-            f"{folder}: another process is searching here; let it end, or name another output"
-        ) from None
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """Where parts and output lie: each file is whole or not there, and a rename, or a put, is what makes it be there."""
 
-import errno
 import os
 import shutil
 import tempfile
@@ -10,9 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
-from filelock import FileLock, Timeout
-
 from pocketbert.errors import PocketBertError
+from pocketbert.locks import FolderLock
 from pocketbert.predict.plan import NAME as PLAN
 from pocketbert.predict.remote import file_system, is_url
 
@@ -22,7 +20,6 @@ FAILED = ".failed.jsonl"
 
 _WHOLE = "whole"
 """The folder that becomes the output, where that is one."""
-_LOCK = "lock"
 
 
 class Store(Protocol):
@@ -180,16 +177,11 @@ class LocalStore:
     @contextmanager
     def _held(self) -> Iterator[None]:
         """The work folder, made where it is missing, and its lock."""
-        lock = FileLock(self.work / _LOCK)
+        lock = FolderLock(self.work)
         with _explained(self.output):
             self.work.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise PocketBertError(f"{self.output}: another run writes it just now; wait for its end") from None
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # some network disks know no locks
-                    raise
+            if not lock.take():
+                raise PocketBertError(f"{self.output}: another run writes it just now; wait for its end")
         try:
             yield
         finally:

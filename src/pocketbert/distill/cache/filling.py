@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
@@ -28,6 +27,7 @@ from pocketbert.distill.places import counted_tokens, find_places, real_tokens
 from pocketbert.distill.signals import OnlineSignals, Signals
 from pocketbert.engines.batching import batches_by_length
 from pocketbert.errors import Interrupted, PocketBertError
+from pocketbert.locks import FolderLock
 from pocketbert.models.undecoded import Undecoded
 
 TOKENS_PER_BATCH = 4096
@@ -136,12 +136,10 @@ def hold(folder: Path, console: Console) -> Iterator[None]:
         folder: of the cache.
         console: told where there is another.
     """
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    lock = FolderLock(folder)
+    if not lock.take():
         console.print(f"{folder}: another run is filling this cache; waiting for it", highlight=False)
-        lock.acquire()
+        lock.take(wait=True)
     try:
         yield
     finally:
