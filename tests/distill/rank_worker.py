@@ -8,6 +8,7 @@ import jobs
 import torch
 
 from pocketbert.distill import ranks
+from pocketbert.distill.cache import asking
 from pocketbert.distill.trainer import train
 from pocketbert.errors import Interrupted
 from pocketbert.recipe import Losses
@@ -31,7 +32,8 @@ def main(folder: Path) -> None:
         whole = jobs.masked_lm_job(folder / "whole", MASKED_LM, batch_size=4, **EPOCHS)
         timed = jobs.masked_lm_job(folder / "timed", MASKED_LM, batch_size=4, budget=1)
         cached = jobs.masked_lm_job(folder / "cached", MASKED_LM, batch_size=4, steps=6)
-    # One of the ranks asks the teacher, both read.
+    # Each asks its own teacher about every second batch.
+    asking.TOKENS_PER_BATCH = 32
     cached = jobs.cached(cached, folder / "said")
     found = {
         "masked_lm": jobs.run(masked_lm),
@@ -44,6 +46,7 @@ def main(folder: Path) -> None:
     train(whole)
     found["whole"] = whole.model.state_dict()
     found["resumed"], found["stopped_at"] = stop_and_resume(folder / "stopped", rank)
+    found["filling_stopped"] = stop_filling(folder, rank)
     torch.save(found, folder / f"rank-{rank}.pt")
 
 
@@ -62,6 +65,20 @@ def stop_and_resume(folder: Path, rank: int) -> tuple[dict[str, torch.Tensor], s
         again = jobs.masked_lm_job(folder, MASKED_LM, batch_size=4, **EPOCHS)
     train(replace(again))
     return again.model.state_dict(), message
+
+
+def stop_filling(folder: Path, rank: int) -> str:
+    """A signal that reaches one rank only, while both ask; what they were told is there for the next run."""
+    with ranks.main_first():
+        job = jobs.masked_lm_job(folder / "filling", MASKED_LM, batch_size=4, steps=6)
+    if rank == 1:
+        jobs.stop_at(job, 1)
+    try:
+        jobs.cached(job, folder / "half-said")
+    except Interrupted as stopped:
+        message = str(stopped)
+    jobs.cached(job, folder / "half-said")
+    return message
 
 
 if __name__ == "__main__":

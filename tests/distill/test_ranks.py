@@ -1,6 +1,7 @@
 """Two processes that train one model, joined by gloo."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from rank_worker import COSINE, MASKED_LM, TASK
 
 import tiny
+from pocketbert.distill.cache import asking
 
 HERE = Path(__file__).parent
 
@@ -28,7 +30,12 @@ def launch(*arguments):
     return done
 
 
-def test_two_ranks_are_one_with_the_doubled_batch(tmp_path):
+def shards(folder):
+    """All that a cache keeps; its index alone tells of times."""
+    return {path.name: path.read_bytes() for path in folder.glob("*.bin")}
+
+
+def test_two_ranks_are_one_with_the_doubled_batch(tmp_path, monkeypatch):
     """All in one test, for starting ranks takes longer than what they do."""
     done = launch(HERE / "rank_worker.py", tmp_path / "two")
     assert "find_unused_parameters" not in done.stderr
@@ -43,6 +50,16 @@ def test_two_ranks_are_one_with_the_doubled_batch(tmp_path):
         for name, one in (("masked_lm", masked_lm), ("task", task), ("cosine", cosine), ("cached", cached)):
             losses, weights = jobs.differences(one, found[name])
             assert losses < 1e-6 * max(1, one[0][0]["loss"]) and weights < 1e-6, name
+
+    # What two were told is kept as one would have kept it, byte for byte; a signal to one of them loses none of it.
+    monkeypatch.setattr(asking, "TOKENS_PER_BATCH", 32)
+    jobs.cached(jobs.masked_lm_job(tmp_path / "again", MASKED_LM, batch_size=8, steps=6), tmp_path / "alone")
+    for folder in ("said", "half-said"):
+        assert shards(tmp_path / "two" / folder) == shards(tmp_path / "alone")
+    for found in (first, second):
+        assert re.match(
+            r"stopped by SIGTERM with the teacher's word on 4 of \d+ samples; it is kept", found["filling_stopped"]
+        )
 
     # A budget ends at the same step for both, whose clocks differ.
     assert first["steps"] == second["steps"] > 1

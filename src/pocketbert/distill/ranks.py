@@ -7,7 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
 
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+T = TypeVar("T")
 PATIENCE = timedelta(days=1)
 """How long the others wait: tokenising a large corpus takes hours."""
 _inside = False
@@ -18,9 +23,14 @@ def count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """The number of this process, from 0; known before they are connected."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def is_main() -> bool:
     """Whether this is the process that writes and prints."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return rank() == 0
 
 
 @contextmanager
@@ -30,6 +40,47 @@ def main_first() -> Iterator[None]:
     if count() == 1 or _inside:
         yield
         return
+    with _connect().main_process_first():
+        _inside = True
+        try:
+            yield
+        finally:
+            _inside = False
+
+
+def gather(value: T) -> list[T]:
+    """What every process gives, in the order of their numbers, for the main one; the others get nothing.
+
+    Args:
+        value: can be pickled. All processes give one.
+    """
+    if count() == 1:
+        return [value]
+    from torch import distributed
+
+    _connect()
+    found: list[T] = [value] * count() if is_main() else []
+    distributed.gather_object(value, found or None, dst=0)
+    return found
+
+
+def share(value: T) -> T:
+    """What the main process gives, for all.
+
+    Args:
+        value: can be pickled; that of the others does not count.
+    """
+    if count() == 1:
+        return value
+    from torch import distributed
+
+    _connect()
+    box = [value]
+    distributed.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def _connect() -> "PartialState":
     # Imported here because the command line asks who is main before anything is worth loading.
     import torch
     from accelerate import PartialState
@@ -37,9 +88,4 @@ def main_first() -> Iterator[None]:
     # Once the ranks are connected, ``transformers`` would have the main one alone read weights where FSDP is set up,
     # and leave those of the others to be sent; but teachers are not sharded, and students are made from their weights.
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
-    with PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE).main_process_first():
-        _inside = True
-        try:
-            yield
-        finally:
-            _inside = False
+    return PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)

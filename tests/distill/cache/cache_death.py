@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jobs
 
-from pocketbert.distill.cache import filling
+from pocketbert.distill.cache import asking, filling
 from pocketbert.recipe import Losses
 
 LOSSES = Losses(soft_targets=1.0, cosine=1.0)
@@ -20,7 +20,7 @@ def job(folder: Path) -> jobs.Job:
 
 def main(folder: Path, batches: int, top_k: int | None) -> None:
     """Die while a batch is appended, half of its records on the disk."""
-    filling.TOKENS_PER_BATCH, filling.FLUSH_SECONDS = 32, 0.0
+    asking.TOKENS_PER_BATCH, filling.FLUSH_SECONDS = 32, 0.0
     extend, calls = filling.Writer._extend, iter(range(10**6))
 
     def dying(self: filling.Writer, path: Path, values: object) -> None:

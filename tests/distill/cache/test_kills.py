@@ -12,7 +12,7 @@ import jobs
 import numpy as np
 import pytest
 
-from pocketbert.distill.cache import filling
+from pocketbert.distill.cache import asking
 from pocketbert.distill.cache.index import read_index
 from pocketbert.distill.cache.store import Reader
 
@@ -50,7 +50,7 @@ def test_a_killed_filling_goes_on(tmp_path, monkeypatch, top_k):
     kill(tmp_path, 2, top_k)
     assert json.loads((tmp_path / "cache" / "index.json").read_text())["entries"] == before + 4
 
-    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 32)
+    monkeypatch.setattr(asking, "TOKENS_PER_BATCH", 32)
     jobs.run(jobs.cached(cache_death.job(tmp_path / "run"), tmp_path / "cache", top_k=top_k))
     jobs.cached(cache_death.job(tmp_path / "whole"), tmp_path / "uninterrupted", top_k=top_k)
     assert contents(tmp_path / "cache") == contents(tmp_path / "uninterrupted")

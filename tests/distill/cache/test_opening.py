@@ -16,7 +16,7 @@ import tiny
 from pocketbert import bars
 from pocketbert.data.order import Position
 from pocketbert.distill import trainer
-from pocketbert.distill.cache import filling, opening
+from pocketbert.distill.cache import asking, filling, opening
 from pocketbert.distill.trainer import train
 from pocketbert.errors import Interrupted, PocketBertError
 from pocketbert.recipe import DistillStage, Losses
@@ -208,13 +208,13 @@ def test_phases_of_several_temperatures_need_all_pieces(tmp_path):
 
 def test_a_disk_that_would_not_hold_it_is_told_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
-    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 16)
+    monkeypatch.setattr(asking, "TOKENS_PER_BATCH", 16)
     with pytest.raises(PocketBertError, match=r"the cache takes 0\.0 GB more, but 0.0 GB are free there"):
         jobs.cached(text_job(tmp_path / "1"), tmp_path / "c")
 
 
 def test_the_teacher_is_asked_to_stop(tmp_path, monkeypatch):
-    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 16)
+    monkeypatch.setattr(asking, "TOKENS_PER_BATCH", 16)
     job = text_job(tmp_path / "1")
     jobs.stop_at(job, 3)
     with pytest.raises(Interrupted, match="stopped by SIGTERM with the teacher's word on 3 of"):
@@ -223,7 +223,7 @@ def test_the_teacher_is_asked_to_stop(tmp_path, monkeypatch):
 
 
 def test_progress_is_told_where_there_is_no_terminal(tmp_path, monkeypatch):
-    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 16)
+    monkeypatch.setattr(asking, "TOKENS_PER_BATCH", 16)
     monkeypatch.setattr(bars, "LINE_SECONDS", 0.0)
     monkeypatch.setattr(jobs, "QUIET", Console(file=io.StringIO(), width=200))
     jobs.cached(text_job(tmp_path / "1"), tmp_path / "c", top_k=4)
@@ -315,11 +315,11 @@ def test_a_stop_in_the_last_batch_is_a_stop(tmp_path):
 def test_the_room_for_rows_is_reckoned_by_their_tokens(tmp_path, monkeypatch):
     """The longest rows come first; the others do not take as much."""
     wanted = []
-    monkeypatch.setattr(filling, "TOKENS_PER_BATCH", 32)
+    monkeypatch.setattr(asking, "TOKENS_PER_BATCH", 32)
     check = filling._check_room
     monkeypatch.setattr(filling, "_check_room", lambda *parts: wanted.append(parts) or check(*parts))
     losses = Losses(hidden=1.0)
     jobs.cached(jobs.task_job(tmp_path / "1", "classification", losses), tmp_path / "c")
-    (_, size, share), *_ = wanted
+    [(_, size)] = wanted
     whole = sum(path.stat().st_size for path in (tmp_path / "c").glob("layer*.bin"))
-    assert size / share == pytest.approx(whole, rel=0.02)
+    assert size == pytest.approx(whole, rel=0.02)

@@ -65,6 +65,11 @@ def begin_index(folder: Path, key: Key, content: Content, precision: str) -> Non
     )
 
 
+def write_error(folder: Path, error: dict[str, float]) -> None:
+    """Remember how far off what is kept is."""
+    store.write_index(folder, store.read_index(folder) | {"error": error})
+
+
 def check_index(folder: Path, index: Index, key: Key, content: Content, precision: str) -> None:
     """Refuse a cache that does not match.
 

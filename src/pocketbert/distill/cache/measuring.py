@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from pocketbert.data.order import Position
 from pocketbert.distill import losses
-from pocketbert.distill.cache.filling import ROWS_AT_ONCE, Filling
+from pocketbert.distill.cache.asking import ROWS_AT_ONCE, Asking
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
 from pocketbert.distill.chunks import take
 from pocketbert.distill.losses import TopK
@@ -28,7 +28,7 @@ AT_ONCE = 32
 
 @torch.no_grad()
 def measure_error(
-    filling: Filling,
+    asking: Asking,
     cached: CachedSamples,
     read: CachedSignals,
     student: PreTrainedModel,
@@ -38,7 +38,7 @@ def measure_error(
     """Compare the soft-target loss by what the teacher says with that by what a cache keeps of it.
 
     Args:
-        filling: how the cache was filled, with a vocabulary's logits.
+        asking: how the cache was filled, with a vocabulary's logits.
         cached: the same samples, read back.
         read: makes signals of these.
         student: as it is before its first step, which is when it differs most from its teacher.
@@ -52,7 +52,7 @@ def measure_error(
     """
     sums, rows = torch.zeros(4, dtype=torch.float64), 0
     with evaluating(student):
-        for own, theirs, told in _answers(filling, cached, read, student, numbers[:SAMPLES]):
+        for own, theirs, told in _answers(asking, cached, read, student, numbers[:SAMPLES]):
             full = _divergences(own, theirs, temperature) * temperature**2
             if isinstance(told, TopK):
                 kept, rest = losses.top_k_divergences(own, told, temperature) * temperature**2, told.rest.exp()
@@ -73,22 +73,22 @@ def _divergences(own: Tensor, theirs: Tensor, temperature: float) -> Tensor:
 
 
 def _answers(
-    filling: Filling,
+    asking: Asking,
     cached: CachedSamples,
     read: CachedSignals,
     student: PreTrainedModel,
     numbers: NDArray[np.int64],
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | TopK]]:
     """Logits of student and teacher, (positions, classes), and what was kept of the latter."""
-    projection, accepted = Projection(student.to(filling.device)), accepted_inputs(student)
+    projection, accepted = Projection(student.to(asking.device)), accepted_inputs(student)
     for start in range(0, len(numbers), AT_ONCE):
         places = [divmod(number, len(cached)) for number in numbers[start : start + AT_ONCE].tolist()]
         batch = cached.collate([cached[Position(*place)] for place in places])
-        batch = {name: value.to(filling.device) for name, value in batch.items()}
-        where = filling.where(batch)
+        batch = {name: value.to(asking.device) for name, value in batch.items()}
+        where = asking.where(batch)
         positions = None if where is None else find_places(where)
         own = ask(projection, model_inputs(batch, accepted), positions, logits=True).logits
-        theirs, told = filling.ask(batch).logits, read(batch, positions).logits
+        theirs, told = asking.signals(batch).logits, read(batch, positions).logits
         if isinstance(own, Undecoded) and isinstance(theirs, Undecoded) and isinstance(told, Undecoded | TopK):
             # Logits of a vocabulary are wide, and fp32 in the losses.
             for start in range(0, len(own), ROWS_AT_ONCE):

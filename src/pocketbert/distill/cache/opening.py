@@ -12,13 +12,14 @@ from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.distill import ranks
+from pocketbert.distill.cache.asking import Asking
 from pocketbert.distill.cache.content import Content
-from pocketbert.distill.cache.filling import Filling, fill, hold
-from pocketbert.distill.cache.index import Index, begin_index, check_index, has_index, read_index
+from pocketbert.distill.cache.filling import fill, hold
+from pocketbert.distill.cache.index import Index, begin_index, check_index, has_index, read_index, write_error
 from pocketbert.distill.cache.key import Key, make_key
 from pocketbert.distill.cache.measuring import measure_error
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
-from pocketbert.distill.cache.store import Reader, Writer
+from pocketbert.distill.cache.store import Reader
 from pocketbert.distill.cache.wanted import want_content
 from pocketbert.distill.datasets import EncodedRows, MaskedBlocks
 from pocketbert.distill.length import order_samples, samples_seen
@@ -72,15 +73,14 @@ class SignalCache:
         content = want_content(objectives, teacher, self.options.cache.top_k)
         key = make_key(teacher, self.tokenizer, samples)
         folder = self._folder(key, content, job.folder)
-        with ranks.main_first():
-            if ranks.is_main():
-                folder.mkdir(parents=True, exist_ok=True)
-                with hold(folder, self.console):
-                    index = self._open(folder, key, content, job.folder)
-                    self._complete(folder, index, job, samples, teacher)
-        index = read_index(folder)
+        with hold(folder, self.console):
+            with ranks.main_first():
+                index = self._open(folder, key, content, job.folder)
+            self._complete(folder, index, job, samples, teacher)
+            with ranks.main_first():
+                index = read_index(folder)
         self._report(folder, index)
-        # Whoever filled it has cast the teacher; its head is to be the same for all ranks, and for who goes on.
+        # Whoever filled it has cast the teacher; its head is to be the same for who goes on.
         teacher.to(dtype=torch_dtype(index.precision))
         reader = Reader(folder, index.content.kinds)
         return replace(job, data=CachedSamples(samples, reader, content, self._epochs(samples)))
@@ -108,17 +108,15 @@ class SignalCache:
         measured = not index.content.of_vocabulary or bool(index.error)
         if measured and not len(missing):
             return
-        filling = _filling(index, samples, teacher, self.console)
-        writer = Writer(folder, index.content.kinds)
-        fill(filling, writer, missing, folder)
-        if not measured:
+        asking = _asking(index, samples, teacher)
+        fill(asking, folder, missing, self.console)
+        if not measured and ranks.is_main():
             cached = CachedSamples(samples, Reader(folder, index.content.kinds), index.content, self._epochs(samples))
             dtype = torch_dtype(index.precision)
-            read = CachedSignals(index.content, Needs(logits=True), teacher, filling.device, dtype)
+            read = CachedSignals(index.content, Needs(logits=True), teacher, asking.device, dtype)
             temperature = index.content.temperature or job.objective.temperature
-            error = measure_error(filling, cached, read, job.model, temperature, numbers)
-            writer.index["error"] = error | {"temperature": temperature}
-            writer.flush()
+            error = measure_error(asking, cached, read, job.model, temperature, numbers)
+            write_error(folder, error | {"temperature": temperature})
         # It has said all, and makes room for the student.
         teacher.to(device=torch.device("cpu"))
 
@@ -155,8 +153,8 @@ def _describe_error(index: Index) -> str:
     )
 
 
-def _filling(index: Index, samples: MaskedBlocks | EncodedRows, teacher: PreTrainedModel, console: Console) -> Filling:
+def _asking(index: Index, samples: MaskedBlocks | EncodedRows, teacher: PreTrainedModel) -> Asking:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     needs = Needs(bool(index.content.classes), Inside(states=frozenset(index.content.states)))
     asked = OnlineSignals(teacher, needs, device, torch_dtype(index.precision))
-    return Filling(samples, asked, index.content, device, console)
+    return Asking(samples, asked, index.content, device)
