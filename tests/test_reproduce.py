@@ -41,6 +41,13 @@ def write_sentences(path):
     path.write_text("\n\n".join(" ".join(sentences[start : start + 8]) for start in range(0, 400, 8)), encoding="utf-8")
 
 
+def test_a_run_keeps_the_size_that_it_was_begun_with(tmp_path):
+    run, sizes = module("run"), module("sizes").SIZES
+    assert run.settle_size(tmp_path, "base") == run.settle_size(tmp_path, None) == sizes["base"]
+    with pytest.raises(PocketBertError, match="was begun with --size base; leave --size out"):
+        run.settle_size(tmp_path, "small")
+
+
 def rows_of(folder, pairs):
     files = [str(tiny.write_reviews(folder / f"{role}-{pairs}.csv", 40, seed, pairs).name)
              for seed, role in enumerate(("train", "test"))]  # fmt: skip
@@ -141,6 +148,25 @@ def test_lessons_of_a_model_that_was_made_anew_do_not_stand(plan, tmp_path):
     assert not module("lessons").missing(moved)
 
 
+def test_lessons_of_other_settings_do_not_stand(plan):
+    longer = replace(plan, tasks=plan.tasks | {"texts": replace(plan.tasks["texts"], teacher_epochs=2)})
+    assert {(unit.task, unit.student) for unit in module("lessons").missing(longer)} == {
+        ("texts", name) for name in STUDENTS
+    }
+
+
+def test_a_model_of_pairs_that_was_made_from_another_one_is_not_taken(plan, tmp_path):
+    shutil.copytree(plan.out, tmp_path / "run")
+    moved = replace(plan, out=tmp_path / "run")
+    folder = moved.model("layers", pairs=True)
+    assert moved.made("layers", "general", pairs=True) == str(folder)
+    manifest = read_manifest(folder)
+    other = [parent.model_copy(update={"weights": "other"}) for parent in manifest.parents]
+    write_manifest(folder, manifest.model_copy(update={"parents": other}))
+    with pytest.raises(PocketBertError, match="made from another layers than there is now; run the step general again"):
+        moved.made("layers", "general", pairs=True)
+
+
 def test_a_killed_lesson_goes_on_with_what_it_had(plan, monkeypatch):
     more = replace(plan, tasks={"texts": plan.tasks["texts"]}, seeds=2, students=("layers",))
     real = pipeline.distill
@@ -168,46 +194,96 @@ def test_a_step_says_which_one_comes_before_it(plan, tmp_path):
             module("run").STEPS[step](empty)
 
 
-def comparison(name, teacher, student):
-    """A comparison of which nothing but two scores is known."""
+SPREAD = (-0.1, 0.0, 0.1)
+"""How far resamples are off a score."""
+
+
+def lesson_of(name, teacher, student, alone=None):
+    """A lesson of which nothing but scores is known; the majority class has 0.2."""
     results = module("pocketbert.measure.results")
     interval = results.Interval(low=0.0, high=1.0)
-    scored = {"teacher": teacher, "student": student, "majority": 0.2}
-    ratio = results.Ratio(value=student / teacher, interval=interval) if teacher > 0 else results.Ratio(reason="none")
-    return results.TaskComparison(
-        name=name, task="classification", examples=9, deciding=["accuracy"], kept=ratio, kept_above_majority=ratio,
+    scored = {"teacher": teacher, "student": student, "without_teacher": student if alone is None else alone}
+    scored["majority"] = 0.2
+    compared = results.TaskComparison(
+        name=name, task="classification", examples=9, deciding=["accuracy"], kept=results.Ratio(),
+        kept_above_majority=results.Ratio(), agreement=0.5,
         models={role: results.ModelScores(metrics={}, score=each, interval=interval) for role, each in scored.items()},
-        agreement=1.0,
     )  # fmt: skip
+    draws = {role: [score + off for off in SPREAD] for role, score in scored.items()} | {"majority": [0.2] * 3}
+    return module("lessons").Lesson(
+        setting="", rows="", bases=[], distilled=compared, alone=compared, draws=draws, sizes={}, seconds=0.0
+    )
+
+
+def learnt_of(**scores):
+    """What stands of some tasks, each with the scores of its seeds."""
+    lessons = {
+        module("plan").Unit(name, seed, "layers"): lesson_of(name, *each)
+        for name, seeds in scores.items()
+        for seed, each in enumerate(seeds)
+    }
+    return module("learnt").Learnt(lessons, list(scores), [("layers", "alone"), ("layers", "distilled")])
 
 
 def test_means_are_of_shares_and_as_the_paper_counts_shares_of_means():
-    scores = {"CoLA": (0.0, 0.2), "RTE": (0.8, 0.4), "IMDb": (0.6, 0.6)}
-    units = {name: module("plan").Unit(name, 0, "layers") for name in scores}
-    lessons = {
-        units[name]: module("lessons").Lesson(
-            key="", bases=[], distilled=comparison(name, *pair), alone=comparison(name, *pair), sizes={}, seconds=0.0
-        )
-        for name, pair in scores.items()
-    }
-    learnt = module("learnt").Learnt(lessons, list(scores), [("layers", "alone"), ("layers", "distilled")])
+    learnt = learnt_of(CoLA=[(0.1, 0.2)], RTE=[(0.8, 0.4)], WNLI=[(0.6, 0.6)])
     _, rows = module("tables")._kept_table(learnt)
     told = {row[0]: row[1:] for row in rows}
-    assert told["all, mean of 2, without CoLA"][0].startswith("75.0 %")  # (1/2 + 1) / 2
-    assert told["all, share of the mean score"][0] == "85.7 %"  # 1.2 / 1.4
-    assert told["GLUE, share of the mean score"] == ["75.0 %", "75.0 %", "79.5 → 77, 96.9 %", "–"]
+    assert told["GLUE, mean of 2, without CoLA"][0].startswith("75.0 %")  # (1/2 + 1) / 2
+    assert told["GLUE, share of the mean score of 3"][0].startswith("80.0 %")  # 1.2 / 1.5
+    assert told["GLUE, mean of 2, without CoLA"][2:] == ["95.8 %", "–"]  # (59.9 / 69.3 + 56.3 / 53.5) / 2
+    assert told["GLUE, share of the mean score of 3"][2] == "59.7 → 55.8, 93.5 %"
     assert told["RTE"][2:] == ["69.3 → 59.9, 86.4 %", "–"]
 
 
+def test_a_teacher_that_is_above_the_majority_class_by_chance_is_not_proven():
+    learnt = learnt_of(CoLA=[(0.25, 0.25)], RTE=[(0.35, 0.35)])
+    assert [task for task in learnt.tasks if learnt.is_proven(task)] == ["RTE"]
+
+
+def test_one_seed_that_failed_does_not_make_the_mean_of_a_task():
+    """Shares are of the seeds' means; the mean of the seeds' shares would be 340 % here."""
+    learnt = learnt_of(CoLA=[(0.4, 0.4), (0.02, 0.21), (0.4, 0.4), (0.4, 0.4), (0.4, 0.4)])
+    kept = learnt.kept(("layers", "distilled"), ["CoLA"])
+    assert kept.value == pytest.approx(1.81 / 1.62)
+    assert learnt.teacher("CoLA").deviation == pytest.approx(0.17, abs=0.01)
+
+
+def test_an_interval_covers_rows_and_seeds():
+    one, two = (learnt_of(RTE=seeds).kept(("layers", "distilled"), ["RTE"]) for seeds in (
+        [(0.8, 0.8)], [(0.8, 0.9), (0.8, 0.7)]))  # fmt: skip
+    # The same rows are drawn for both models, so that one seed of the same score is always the same share.
+    assert (one.value, one.interval.low, one.interval.high) == (1.0, 1.0, 1.0)
+    assert two.value == pytest.approx(1.0) and two.interval.low < 1 < two.interval.high
+
+
+def test_what_a_teacher_adds_is_a_difference_with_its_interval():
+    _, rows = module("tables")._gain_table(SimpleNamespace(students=["layers"]), learnt_of(RTE=[(0.8, 0.7, 0.65)]))
+    assert rows[0] == ["RTE", "+5.0 [5.0, 5.0]", "50.0%", "50.0%"]
+
+
 def test_qnli_is_split_for_good(tmp_path):
-    lines = [f"{number}\tquestion\tsentence\x85\tentailment" for number in range(10)]
+    """No question and no sentence is in two parts, whatever stands between them."""
+    pairs = [(number, number) for number in range(100)] + [(0, 1), (1, 2), (2, 3), (50, 51), (98, 99)]
+    lines = [
+        f"{number}\tWhat is {question}?\tIt is {answer}.\x85\tentailment"
+        for number, (question, answer) in enumerate(pairs)
+    ]
     source = tmp_path / "glue" / "QNLI" / "dev.tsv"
     source.parent.mkdir(parents=True)
     source.write_text("\n".join(["index\tquestion\tsentence\tlabel", *lines]) + "\n", encoding="utf-8")
     module("rows").split_qnli(tmp_path, tmp_path / "made")
-    header, *tested = (tmp_path / "made" / "test.tsv").read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    learnt = (tmp_path / "made" / "train.tsv").read_text(encoding="utf-8").removesuffix("\n").split("\n")[1:]
-    assert header.startswith("index") and tested == [lines[3], lines[7]] and sorted(tested + learnt) == lines
+    parts = {}
+    for name in ("train", "val", "test"):
+        header, *parts[name] = (
+            (tmp_path / "made" / f"{name}.tsv").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        )
+        assert header.startswith("index")
+    assert sorted(row for part in parts.values() for row in part) == sorted(lines)
+    assert 26 <= len(parts["test"]) <= 28 and 6 <= len(parts["val"]) <= 8
+    for column in (1, 2):
+        told = [{row.split("\t")[column] for row in part} for part in parts.values()]
+        assert len(set.union(*told)) == sum(map(len, told))
 
 
 def test_clinc150_is_unpacked(tmp_path):

@@ -4,6 +4,7 @@ A student learns twice from the same start: on the labels alone, and from the te
 comparison stands, for a whole run makes hundreds; those of the teachers stay.
 """
 
+import json
 import math
 import shutil
 import time
@@ -18,12 +19,14 @@ from common import console
 from plan import TEACHER, Plan, Unit
 from pocketbert import pipeline
 from pocketbert.data.sources import fingerprint
+from pocketbert.distill.learning import TASK_LOSSES
+from pocketbert.distill.methods import choose_course
 from pocketbert.distill.rows import targets
 from pocketbert.files import hash_text, write_atomically
 from pocketbert.manifest import Manifest, hash_options, read_manifest
 from pocketbert.measure.evaluation import answer, open_for, rows_for
 from pocketbert.measure.results import Role, Size, TaskComparison
-from pocketbert.measure.scores import compare_predictions
+from pocketbert.measure.scores import compare_predictions, draw_scores
 from pocketbert.measure.size import measure_size
 from pocketbert.recipe import Data, DistillStage, FinetuneStage, Losses, Student
 from results import Setting
@@ -31,6 +34,7 @@ from rows import MAKERS
 
 Roles = dict[Role, str]
 """Model directories by role."""
+RESAMPLES = 1000
 NAMED = 5
 """Of what is not learnt yet, so many units are named; the table names all."""
 
@@ -39,18 +43,22 @@ class Lesson(BaseModel):
     """What one student made of one task under one seed.
 
     Attributes:
-        key: hash of its rows and of how it was learnt.
+        setting: hash of how it was learnt.
+        rows: hash of the files that its rows were read from.
         bases: when the teacher and the student that it began with were made.
         distilled: teacher, student taught by the teacher, and the student taught by the labels alone.
         alone: teacher, and as the student the one taught by the labels alone.
+        draws: by role, the scores on resamples of the reported rows, which are the same ones in all lessons on a task.
         sizes: of teacher and student.
         seconds: of training, the teacher's included.
     """
 
-    key: str
+    setting: str
+    rows: str
     bases: list[str]
     distilled: TaskComparison
     alone: TaskComparison
+    draws: dict[Role, list[float]]
     sizes: dict[Role, Size]
     seconds: float
 
@@ -71,13 +79,10 @@ def learn_tasks(plan: Plan) -> None:
 
 
 def found(plan: Plan) -> Iterator[tuple[Unit, Lesson]]:
-    """Every lesson of the plan that stands, in its order: those of models that were made anew since do not."""
+    """Every lesson of the plan that stands, in its order."""
     for unit in plan.units():
-        path = _path(plan, unit)
-        if path.is_file():
-            lesson = _read(path)
-            if lesson.bases == _bases(plan, unit):
-                yield unit, lesson
+        if lesson := _standing(plan, unit):
+            yield unit, lesson
 
 
 def missing(plan: Plan) -> list[Unit]:
@@ -86,14 +91,28 @@ def missing(plan: Plan) -> list[Unit]:
     return [unit for unit in plan.units() if unit not in standing]
 
 
+def _standing(plan: Plan, unit: Unit) -> Lesson | None:
+    """The lesson, unless it was learnt in another way, or from models that were made anew since."""
+    path = _path(plan, unit)
+    if not path.is_file():
+        return None
+    lesson = Lesson.model_validate_json(path.read_bytes())
+    stands = (lesson.setting, lesson.bases) == (_setting(plan, unit), _bases(plan, unit))
+    return lesson if stands else None
+
+
+def _setting(plan: Plan, unit: Unit) -> str:
+    """Hash of all options; no file is looked at, so that tables can be made where the data is not."""
+    setting = plan.tasks[unit.task]
+    options = DistillStage(epochs=setting.student_epochs, **_shared(plan, setting, unit.seed))
+    losses = json.dumps(choose_course(options, "rows", TASK_LOSSES).describe(), sort_keys=True)
+    return hash_text(hash_options(options), losses, f"{setting.teacher_epochs:g}", hash_options(setting.data))
+
+
 def _bases(plan: Plan, unit: Unit) -> list[str]:
     pairs = plan.tasks[unit.task].pairs
     made = [read_manifest(plan.model(name, pairs)) for name in (TEACHER, unit.student)]
     return [manifest.created if manifest else "" for manifest in made]
-
-
-def _read(path: Path) -> Lesson:
-    return Lesson.model_validate_json(path.read_bytes())
 
 
 def _path(plan: Plan, unit: Unit) -> Path:
@@ -105,10 +124,11 @@ def _learn(plan: Plan, unit: Unit, end: float) -> bool:
     setting = plan.tasks[unit.task]
     base = plan.made(TEACHER, "general" if setting.pairs else "teacher", setting.pairs)
     start = plan.made(unit.student, "general", setting.pairs)
-    data, path, folder = plan.rows(unit.task), _path(plan, unit), plan.folder(unit)
+    data, folder = plan.rows(unit.task), plan.folder(unit)
     shared = _shared(plan, setting, unit.seed)
-    key, bases = _key(setting, shared, data), _bases(plan, unit)
-    if not (path.is_file() and (lesson := _read(path)).key == key and lesson.bases == bases):
+    rows = fingerprint([*(data.train or []), *(data.validation or []), *(data.test or [])])
+    lesson = _standing(plan, unit)
+    if lesson is None or lesson.rows != rows:
         console.rule(str(unit), align="left")
         roles = _roles(folder, unit.student)
         made: list[Manifest] = []
@@ -116,7 +136,9 @@ def _learn(plan: Plan, unit: Unit, end: float) -> bool:
             if time.monotonic() >= end:
                 return False
             made.append(train())
-        write_atomically(path, _compare(key, bases, unit.task, roles, data, made).model_dump_json(indent=2))
+        known = {"setting": _setting(plan, unit), "rows": rows, "bases": _bases(plan, unit)}
+        lesson = _compare(known, unit.task, roles, data, made)
+        write_atomically(_path(plan, unit), lesson.model_dump_json(indent=2))
     shutil.rmtree(folder / unit.student, ignore_errors=True)
     return True
 
@@ -153,13 +175,7 @@ def _shared(plan: Plan, setting: Setting, seed: int) -> dict[str, Any]:
     }
 
 
-def _key(setting: Setting, shared: dict[str, Any], data: Data) -> str:
-    sources = [*(data.train or []), *(data.validation or []), *(data.test or [])]
-    length = f"{setting.teacher_epochs} {setting.student_epochs}"
-    return hash_text(str(shared), length, hash_options(data), fingerprint(sources))
-
-
-def _compare(key: str, bases: list[str], task: str, roles: Roles, data: Data, made: list[Manifest]) -> Lesson:
+def _compare(known: dict[str, Any], task: str, roles: Roles, data: Data, made: list[Manifest]) -> Lesson:
     """Hold the answers of both students against the teacher's, on the rows that nothing was chosen by."""
     opened = {role: open_for(data, model) for role, model in roles.items()}
     rows = rows_for(data, opened["teacher"])
@@ -168,9 +184,12 @@ def _compare(key: str, bases: list[str], task: str, roles: Roles, data: Data, ma
     true = targets(examples)
     teacher, student, alone = (answers[role].predictions for role in roles)
     majority = rows.task.majority(targets(rows.train), examples)
+    predicted: dict[Role, Any] = {role: answers[role].predictions for role in roles} | {"majority": majority}
+    scorers = {role: rows.task.scorer(each, true) for role, each in predicted.items()}
+    draws = draw_scores(scorers, len(true), RESAMPLES, seed=0)
     return Lesson(
-        key=key,
-        bases=bases,
+        **known,
+        draws={role: values.round(6).tolist() for role, values in draws.items()},
         distilled=compare_predictions(rows.task, true, teacher, student, alone, majority, name=task),
         alone=compare_predictions(rows.task, true, teacher, alone, None, majority, name=task),
         sizes={role: measure_size(roles[role]) for role in ("teacher", "student")},

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketbert.errors import PocketBertError
+from pocketbert.manifest import hash_weights, read_manifest
 from pocketbert.recipe import Data, MethodName
 from results import Setting, rooted
 from rows import MAKERS
@@ -85,11 +86,14 @@ class Plan:
         """The same, for one who needs it.
 
         Raises:
-            PocketBertError: it is not there; the message names the step that makes it.
+            PocketBertError: it is not there, or its text model was made anew since; the message names the step.
         """
         folder = self.model(name, pairs)
-        if not (folder / "manifest.json").is_file():
+        manifest = read_manifest(folder)
+        if manifest is None:
             raise PocketBertError(f"{folder}: no finished model; run the step {step} first")
+        if pairs and hash_weights(str(self.model(name))) not in [parent.weights for parent in manifest.parents]:
+            raise PocketBertError(f"{folder}: made from another {name} than there is now; run the step {step} again")
         return str(folder)
 
     def folder(self, unit: Unit) -> Path:

@@ -12,7 +12,8 @@ beside this file says what each makes and how a budget is shared out.
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -21,12 +22,15 @@ from bases import make_students, make_teacher
 from common import PUBLIC_DATA, call, console, make_parser
 from lessons import learn_tasks
 from plan import STUDENTS, Plan
+from pocketbert.errors import PocketBertError
+from pocketbert.files import write_atomically
+from pocketbert.locks import FolderLock
 from pocketbert.recipe.sections import parse_duration
 from results import SHORT as SHORT_TASKS
 from results import Setting
 from rows import MAKERS
 from settings import TASKS
-from sizes import SHORT, SIZES, default_size
+from sizes import SHORT, SIZES, Size, default_size
 from tables import write_tables
 
 STEPS: dict[str, Callable[[Plan], None]] = {
@@ -42,10 +46,46 @@ BUDGETS = {"teacher": 54 * 60.0, "general": 45 * 60.0}
 def main() -> None:
     """Walk the steps that are named, in the order in which they build on one another."""
     flags = _flags()
-    for name, step in STEPS.items():
-        if name in flags.steps:
-            console.rule(name, characters="═", align="left")
-            step(_plan(flags, name))
+    out = flags.out / "short" if flags.short else flags.out
+    with _alone(out):
+        size = SHORT if flags.short else settle_size(out, flags.size)
+        for name, step in STEPS.items():
+            if name in flags.steps:
+                console.rule(name, characters="═", align="left")
+                step(_plan(flags, name, out, size))
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Let one process at a time work in the folder of a run."""
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(out)
+    if not lock.take():
+        raise PocketBertError(f"{out}: another process is working there; let it end, or name another --out")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def settle_size(out: Path, named: str | None) -> Size:
+    """The size of a run: what its folder was begun with, else what is named, else by the hardware.
+
+    Args:
+        out: folder of the run, which remembers it.
+        named: by ``--size``.
+
+    Raises:
+        PocketBertError: the run was begun with another one.
+    """
+    path = out / "size"
+    begun = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    name = begun or named or default_size()
+    if named and named != name:
+        raise PocketBertError(f"{out}: was begun with --size {begun}; leave --size out, or name another --out")
+    if begun is None:
+        write_atomically(path, name)
+    return SIZES[name]
 
 
 def _flags() -> argparse.Namespace:
@@ -53,7 +93,7 @@ def _flags() -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("steps", nargs="+", choices=list(STEPS), help="what to do")
     parser.add_argument("--budget", type=duration, metavar="TIME", help="of each step named: 90s, 20m, 1.5h")
-    parser.add_argument("--size", choices=list(SIZES), default=default_size(), help="of the teacher; by the hardware")
+    parser.add_argument("--size", choices=list(SIZES), help="of a new run's teacher; by the hardware when absent")
     # Relative: what was learnt is known by the path of its data too, and the run may move to another machine.
     data = Path(os.path.relpath(PUBLIC_DATA))
     parser.add_argument("--data", type=Path, default=data, metavar="DIR", help="folder of the public data")
@@ -74,11 +114,11 @@ def duration(text: str) -> float:
     return seconds
 
 
-def _plan(flags: argparse.Namespace, step: str) -> Plan:
+def _plan(flags: argparse.Namespace, step: str, out: Path, size: Size) -> Plan:
     return Plan(
-        out=flags.out / "short" if flags.short else flags.out,
+        out=out,
         data=flags.data,
-        size=SHORT if flags.short else SIZES[flags.size],
+        size=size,
         tasks=SHORT_TASKS if flags.short else _tasks(flags),
         students=tuple(name for name in STUDENTS if name in flags.students),
         seeds=flags.seeds,
