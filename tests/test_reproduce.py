@@ -148,6 +148,13 @@ def test_lessons_of_a_model_that_was_made_anew_do_not_stand(plan, tmp_path):
     assert not module("lessons").missing(moved)
 
 
+def test_a_lesson_of_another_version_does_not_stand(plan, tmp_path):
+    shutil.copytree(plan.out, tmp_path / "run")
+    moved = replace(plan, out=tmp_path / "run")
+    (moved.out / "tasks" / "texts" / "seed-0" / "layers.json").write_text('{"key": "earlier"}', encoding="utf-8")
+    assert {(unit.task, unit.student) for unit in module("lessons").missing(moved)} == {("texts", "layers")}
+
+
 def test_lessons_of_other_settings_do_not_stand(plan):
     longer = replace(plan, tasks=plan.tasks | {"texts": replace(plan.tasks["texts"], teacher_epochs=2)})
     assert {(unit.task, unit.student) for unit in module("lessons").missing(longer)} == {

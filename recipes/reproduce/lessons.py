@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from common import console
 from plan import TEACHER, Plan, Unit
@@ -96,7 +96,10 @@ def _standing(plan: Plan, unit: Unit) -> Lesson | None:
     path = _path(plan, unit)
     if not path.is_file():
         return None
-    lesson = Lesson.model_validate_json(path.read_bytes())
+    try:
+        lesson = Lesson.model_validate_json(path.read_bytes())
+    except ValidationError:  # of an earlier version, which kept less
+        return None
     stands = (lesson.setting, lesson.bases) == (_setting(plan, unit), _bases(plan, unit))
     return lesson if stands else None
 
