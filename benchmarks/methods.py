@@ -5,8 +5,8 @@ r"""Which method teaches a task best: every published one, the default, soft tar
 
 Each teaches the same student, from the same start, for as many passes over the rows, by one teacher a task: that of
 ``benchmarks/results.py``, taken from there or made here. ``--narrow`` gives the student half the width, and so random
-weights to start from. The checkpoint is chosen on validation rows; reported are the published dev or test rows, which
-nothing is chosen by. It can be stopped and run again.
+weights to start from. The checkpoint, and the way that is named the best, are chosen on validation rows; reported are
+the published dev or test rows, which nothing is chosen by. It can be stopped and run again.
 """
 
 import argparse
@@ -164,23 +164,31 @@ def _name(flags: argparse.Namespace) -> str:
 def _write(rows: Sequence[Row], names: Sequence[str], flags: argparse.Namespace) -> None:
     path = flags.out / f"{_name(flags)}.md"
     write_atomically(path, markdown_table(*_table(rows, names)) + "\n")
-    best = max((_mean(way, rows), way) for way in _ways(rows) if way != "teacher")
+    best = max((way for way in _ways(rows) if way != "teacher"), key=lambda way: _mean(way, "validation", rows))
+    told = f"mean score of the best on validation rows: {best}"
     for file in {path.with_suffix(".json"), flags.json} - {None}:
-        write_result(file, _name(flags), best[0], f"mean score of the best: {best[1]}", rows)
+        write_result(file, _name(flags), _mean(best, "score", rows), told, rows)
 
 
 def _table(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    header = ["taught by", *names, "mean", "training of a student, mean"]
+    header = ["taught by", *names, "mean", "mean of validation rows", "training of a student, mean"]
     return header, [[way, *_cells(way, rows, names)] for way in _ways(rows)]
 
 
 def _cells(way: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     own = [row for row in rows if row["way"] == way]
-    of_tasks = [[row["score"] for row in own if row["task"] == name] for name in names]
-    # Seed by seed, so that the deviation is that of the mean.
-    means = [fmean(scores) for scores in zip(*of_tasks, strict=True)] if all(of_tasks) else []
+    reported, chosen_on = (
+        [[row[kind] for row in own if row["task"] == name and kind in row] for name in names]
+        for kind in ("score", "validation")
+    )
     seconds = [row["seconds"] for row in own if "seconds" in row]
-    return [*map(_spread, of_tasks), _spread(means), duration(fmean(seconds)) if seconds else "–"]
+    means = [_spread(_means(reported)), _spread(_means(chosen_on))]
+    return [*map(_spread, reported), *means, duration(fmean(seconds)) if seconds else "–"]
+
+
+def _means(of_tasks: Sequence[Sequence[float]]) -> list[float]:
+    """Over the tasks, seed by seed, so that their deviation is that of the mean; none where a task is missing."""
+    return [fmean(scores) for scores in zip(*of_tasks, strict=True)] if all(of_tasks) else []
 
 
 def _spread(scores: Sequence[float]) -> str:
@@ -193,8 +201,8 @@ def _ways(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row["way"] for row in rows))
 
 
-def _mean(way: str, rows: Sequence[Row]) -> float:
-    return fmean(row["score"] for row in rows if row["way"] == way)
+def _mean(way: str, kind: str, rows: Sequence[Row]) -> float:
+    return fmean(row[kind] for row in rows if row["way"] == way)
 
 
 if __name__ == "__main__":
