@@ -118,12 +118,17 @@ def test_similarities_ask_neither_for_direction_nor_for_length():
     assert losses.similarity_loss(3 * teacher @ tensor(turn), teacher, 0.05).item() == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("rows", [0, 1, 2])
 def test_similarities_of_too_few_rows_are_nothing_to_learn_from(rows):
     student = torch.randn(rows, 3, requires_grad=True)
-    loss = losses.similarity_loss(student, torch.randn(rows, 3), 0.05)
+    loss = losses.similarity_loss(student, torch.randn(rows, 3), 0.05, 5)
     loss.backward()
-    assert loss.item() == 0 and student.grad.abs().max() == 0
+    assert loss.item() == 0 and student.grad.abs().sum() == 0
+
+
+def test_similarities_need_no_answer_of_the_device():
+    """Tensors without values have none to give."""
+    assert losses.similarity_loss(torch.ones(4, 3, device="meta"), torch.ones(4, 5, device="meta"), 1.0).shape == ()
 
 
 def test_similarities_refuse_other_rows_and_a_temperature_of_nothing():

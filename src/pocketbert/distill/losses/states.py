@@ -99,8 +99,13 @@ def similarity_loss(
 
 def _log_nearness(vectors: Tensor, temperature: float) -> Tensor:
     """(rows, rows - 1) log-probabilities over the other rows: a row is as near to itself in every model."""
-    rows = len(vectors)
     directions = functional.normalize(vectors.float(), dim=-1)
-    others = ~torch.eye(rows, dtype=torch.bool, device=vectors.device)
-    cosines = (directions @ directions.T)[others].reshape(rows, max(rows - 1, 0))
-    return functional.log_softmax(cosines / temperature, dim=-1)
+    return functional.log_softmax(_off_diagonal(directions @ directions.T) / temperature, dim=-1)
+
+
+def _off_diagonal(square: Tensor) -> Tensor:
+    """(rows, rows - 1) all but the diagonal, by its distance: a mask would have a GPU say how many it leaves."""
+    rows = len(square)
+    if rows < 2:
+        return square[:, :0]
+    return square.flatten()[1:].view(rows - 1, rows + 1)[:, :-1].reshape(rows, rows - 1)
