@@ -115,8 +115,25 @@ def test_rows_are_padded_and_described_by_file():
     batch = data.collate([data[Position(0, 1)], data[Position(0, 3)]])
     assert batch["input_ids"].shape[1] == len(rows[1]["input_ids"]) and batch[ROWS].tolist() == [1, 3]
     assert batch["attention_mask"].sum(dim=1).tolist() == [len(rows[1]["input_ids"]), len(rows[3]["input_ids"])]
+    assert "attention_mask" not in data.collate([data[Position(0, 3)], data[Position(0, 3)]])
     assert data.describe([0, 2]) == "train.csv row 1; train.csv row 3"
     assert data.lengths.tolist() == [len(row["input_ids"]) for row in rows]
+
+
+@pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification", "QuestionAnswering"])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_rows_without_padding_need_no_mask(family, head):
+    """So that it may be left out: bit for bit, with dropout."""
+    model = tiny.make_model(family, head, tiny.make_tokenizer(family)).train()
+    ids = torch.arange(36).reshape(4, 9) + 5
+    found = []
+    for mask in ({}, {"attention_mask": torch.ones_like(ids)}):
+        torch.manual_seed(0)
+        model.zero_grad()
+        logits = model(input_ids=ids, **mask)[0]
+        logits.square().sum().backward()
+        found.append([logits, *(weight.grad for weight in model.parameters() if weight.grad is not None)])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 INSIDE = Inside(states=frozenset({EMBEDDINGS, 1}), attention=frozenset({0}))

@@ -12,7 +12,7 @@ from pocketbert.data.records import IGNORED
 COUNTED = "counted"
 """Key of a batch's places that have a label, or soft targets."""
 REAL = "real"
-"""Key of the places of its real tokens; full blocks have none, for all of their tokens are real."""
+"""Key of the places of its real tokens; batches without padding have none, for all of their tokens are real."""
 
 
 def counted_tokens(batch: dict[str, Tensor], everywhere: bool) -> Tensor:
@@ -47,6 +47,6 @@ def pick(values: Tensor, places: Tensor | None) -> Tensor:
 
 
 def real_tokens(batch: dict[str, Tensor]) -> Tensor:
-    """(batch, tokens) true where there is text; full blocks come without a mask."""
+    """(batch, tokens) true where there is text; batches without padding come without a mask."""
     mask = batch.get("attention_mask")
     return torch.ones_like(batch["input_ids"], dtype=torch.bool) if mask is None else mask.bool()
