@@ -5,12 +5,19 @@ import math
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 
 import jobs
 import pytest
 import torch
+from accelerate import skip_first_batches
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import tiny
+from pocketbert.data.order import Position
+from pocketbert.data.records import IGNORED
+from pocketbert.distill.places import COUNTED
 from pocketbert.distill.trainer import PocketTrainer, train
 from pocketbert.errors import Interrupted, TrainingError
 from pocketbert.models.training import set_dropout
@@ -225,3 +232,74 @@ def test_a_step_that_is_asked_for_behind_the_last_batch_is_empty(tmp_path):
     trainer = PocketTrainer(jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=3))
     batches, counts = trainer.get_batch_samples(iter([]), 1, torch.device("cpu"))
     assert batches == [] and counts.tokens == 1
+
+
+def test_batches_are_counted_before_they_move(tmp_path):
+    """On the CPU, where it waits for nothing; also in the epoch that a run goes on in."""
+    trainer = PocketTrainer(jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=3))
+    loader = trainer.get_train_dataloader()
+    assert loader.device is None and skip_first_batches(loader, 1).device is None
+    batch = next(iter(loader))
+    counted = (batch["labels"] != IGNORED).reshape(-1).nonzero().squeeze(1)
+    assert torch.equal(batch[COUNTED], counted)
+
+
+class Copies(TorchFunctionMode):
+    """Takes note of which copies from the CPU keep the program waiting."""
+
+    def __init__(self):
+        super().__init__()
+        self.waiting = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.to and args[0].device.type == "cpu":
+            self.waiting.append(not (kwargs or {}).get("non_blocking", False))
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_batch_is_copied_while_the_device_works(tmp_path, monkeypatch):
+    trainer = PocketTrainer(jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=3))
+    batch = next(iter(trainer.get_train_dataloader()))
+    monkeypatch.setattr(type(trainer.args), "device", torch.device("meta"))
+    with Copies() as copies:
+        moved = trainer._prepare_inputs(batch)
+    assert copies.waiting == [False] * len(batch)
+    assert moved.keys() == batch.keys() and {value.device.type for value in moved.values()} == {"meta"}
+
+
+class Looks(TorchDispatchMode):
+    """Takes note of what a GPU would have to answer before the program goes on."""
+
+    ANSWERS = (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.masked_select)
+    PLACES = (torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_)
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        packet = function.overloadpacket
+        masks = packet in self.PLACES and any(one is not None and one.dtype == torch.bool for one in args[1])
+        if masks or packet in self.ANSWERS:
+            self.found.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+EVERY_LOSS = Losses(**dict.fromkeys(set(Losses.model_fields) - {"masked_lm", "labels"}, 1.0))
+
+
+@pytest.mark.parametrize("task", ["masked_lm", "classification", "token_classification"])
+def test_a_step_asks_its_device_for_nothing(tmp_path, task):
+    """Of padded rows ``transformers`` asks whether they are, once for each model."""
+    own = "masked_lm" if task == "masked_lm" else "labels"
+    losses = EVERY_LOSS.model_copy(update={own: 1.0})
+    make = jobs.masked_lm_job if task == "masked_lm" else partial(jobs.task_job, task=task)
+    job = make(tmp_path, losses=losses, batch_size=4, steps=3)
+    trainer = PocketTrainer(job)
+    batch = trainer.data_collator([job.data[Position(0, row)] for row in (0, 0, 0, 0)])
+    batches, counts = trainer.get_batch_samples(iter([batch]), 1, trainer.args.device)
+    model = trainer.accelerator.prepare(trainer.model)
+    trainer.create_optimizer()
+    with Looks() as looks:
+        trainer.training_step(model, batches[0], counts)
+    assert looks.found == []

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainerState
 from transformers.integrations import TensorBoardCallback
@@ -124,7 +125,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         super().__init__(
             model=self._learner,
             args=make_arguments(job.options, len(job.data), self.precision, job.folder),
-            data_collator=job.data.collate,
+            data_collator=self._collate,
             train_dataset=job.data,
             # Our losses divide by the counts of the whole step; this tells the Trainer not to divide again.
             compute_loss_func=job.objective,
@@ -178,6 +179,24 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
 
     # What a step is made of
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches on the CPU, where they are counted; each moves to its device when its turn has come."""
+        loader: Any = super().get_train_dataloader()
+        # ``accelerate`` would move them first, and then every look at them waits for all that a GPU has still to do.
+        loader.device = None
+        return loader  # type: ignore[no-any-return]
+
+    def _collate(self, samples: Sequence[dict[str, Any]]) -> Batch:
+        """A batch, and where the losses will look at it."""
+        batch = self.job.data.collate(samples)
+        return batch | self.job.objective.find_places(batch)
+
+    def _prepare_input(self, data: Any) -> Any:
+        """Move tensors to the device: pinned by the loader, they are copied while it works."""
+        if isinstance(data, Tensor):
+            data = data.to(self.args.device, non_blocking=True)
+        return super()._prepare_input(data)
+
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], Counts]:
@@ -190,12 +209,12 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self._rows = [row for batch in batches for row in batch.pop(ROWS).tolist()]
         objective = self.job.objective
         counts = torch.stack([objective.counts(batch) for batch in batches]).sum(dim=0)
-        # Of its own tokens each rank knows how many there are without waiting for a device.
+        # The batches are still on the CPU: each rank knows of its own tokens without waiting for a device.
         self._line.count(int(counts[2]) * self.args.world_size)
-        counts = counts.to(device)
+        counts = counts.to(device, non_blocking=True)
         if self.args.world_size > 1:
             counts = self.accelerator.reduce(counts, reduction="sum")
-        return [batch | objective.find_places(batch) for batch in batches], Counts(*counts.clamp(min=1).unbind())
+        return batches, Counts(*counts.clamp(min=1).unbind())
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
