@@ -39,15 +39,47 @@ print(plain, kept, inside, after)
 """
 
 
-@pytest.mark.skipif(
+VERY_LARGE = 3 * 2**30
+"""Bytes, which are asked for and never touched: more than an int of C can count."""
+END_OF_HEAP = f"""
+import ctypes
+from pocketbert.distill.memory import keep_memory
+
+library = ctypes.CDLL(None)
+for function in (library.malloc, library.sbrk):
+    function.restype = ctypes.c_void_p
+library.malloc.argtypes, library.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
+library.sbrk.argtypes = [ctypes.c_ssize_t]
+with keep_memory():
+    start, place = library.sbrk(0), library.malloc({VERY_LARGE})
+    library.free(place)
+    print(int(place is not None), library.sbrk(0) - start)
+"""
+
+needs_gnu = pytest.mark.skipif(
     not sys.platform.startswith("linux") or memory._gnu_library() is None, reason="needs the GNU C library"
 )
+
+
+def printed_numbers(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return map(int, done.stdout.split())
+
+
+@needs_gnu
 def test_memory_is_kept_inside_and_given_back_after():
-    printed = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout
-    plain, kept, inside, after = map(int, printed.split())
+    plain, kept, inside, after = printed_numbers(PROGRAM)
     pages = LARGE / resource.getpagesize()
     assert kept < plain / 20 and plain > 5 * pages
     assert inside - after > 0.9 * LARGE
+
+
+@needs_gnu
+def test_however_much_is_free_it_is_kept():
+    given, kept = printed_numbers(END_OF_HEAP)
+    if not given:
+        pytest.skip("the system grants no process as much")
+    assert kept > 0.99 * VERY_LARGE
 
 
 def test_what_was_set_is_set_back_whatever_happens(monkeypatch):

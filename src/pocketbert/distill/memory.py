@@ -9,7 +9,8 @@ import torch
 
 # Parameters of mallopt, from malloc.h of the GNU C library.
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
-NEVER = 2**31 - 1
+NEVER = -1
+"""As the library documents it; the largest int would be a limit of 2 GiB, and large steps leave more free."""
 ORDINARY = {MMAP_MAX: 65536, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}
 """What the library comes to by itself once something large was freed; it cannot be asked."""
 
