@@ -2,17 +2,15 @@
 
 ``reference`` is the original recipe written plainly: fp32, random batches padded to their longest row, dropout, the
 distributions of all real tokens compared. ``ours`` is the stage's own trainer with its defaults. Both have the same
-weights, rows and weights of the losses.
+weights, rows and weights of the losses, and train where the trainer does: on the GPU where there is one.
 """
 
-import resource
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +21,7 @@ from torch.nn import functional
 from transformers import BertConfig, DistilBertConfig, PreTrainedModel, TrainerCallback
 
 from common import PUBLIC_DATA
+from devices import peak_memory, read_clock, training_device
 from pocketbert.data.corpus import build_corpus
 from pocketbert.data.order import Position
 from pocketbert.data.sources import read_texts
@@ -44,6 +43,8 @@ TEMPERATURE = 2.0
 CLIP = 5.0
 RATE = 5e-5
 IGNORED = -100
+RELATIVE, ABSOLUTE = 0.01, 1e-3
+"""By how much bf16 may move a loss: a share of it, or this where it is near nothing."""
 
 
 @dataclass(frozen=True)
@@ -92,27 +93,56 @@ def make_models(work: Work) -> tuple[PreTrainedModel, PreTrainedModel]:
 
 
 def make_data(work: Work, folder: Path) -> MaskedBlocks | EncodedRows:
-    """Blocks of text, or the first rows of SST-2."""
+    """Blocks of text, or the first rows of SST-2.
+
+    Raises:
+        PocketBertError: the public data is not there, or has less than a round takes.
+    """
     if not VOCABULARY.is_file():
         raise PocketBertError(f"{VOCABULARY}: not there; the public data beside the project is needed")
     tokenizer = read_tokenizer(str(VOCABULARY), True, 512)
     if work.kind == "text":
         corpus = build_corpus(read_texts(["embedded:text"]), tokenizer, folder, "embedded")
-        return MaskedBlocks(corpus, tokenizer, Masking(), work.tokens, 0, range(work.batch_size * (work.steps + 1)))
+        blocks = range(work.batch_size * (work.steps + 1))
+        _check_enough("blocks", corpus.blocks(work.tokens), len(blocks), work)
+        return MaskedBlocks(corpus, tokenizer, Masking(), work.tokens, 0, blocks)
     data = Data(task="classification", layout="sst2", train=[str(SST2)], limit=2 * work.batch_size * work.steps)
     rows = read_rows(data)
     encoded = rows.task.encode(rows.train[: work.batch_size * work.steps], tokenizer)
+    _check_enough("rows", len(encoded), work.batch_size * work.steps, work)
     return EncodedRows(encoded, tokenizer.pad_token_id)
 
 
+def _check_enough(of: str, found: int, needed: int, work: Work) -> None:
+    if found < needed:
+        raise PocketBertError(
+            f"{work.steps} steps of {work.batch_size} take {needed:,} {of}, and there are {found:,}: take smaller ones"
+        )
+
+
+class Round(NamedTuple):
+    """What one round of a way gave.
+
+    Attributes:
+        seconds: of each step.
+        precision: of its matrix products.
+        memory: most bytes that its process has held so far.
+    """
+
+    seconds: list[float]
+    precision: str
+    memory: int
+
+
 def serve(connection: Connection, way: str, work: Work) -> None:
-    """Time rounds of one way until the other end hangs up; answers seconds of each step and the peak of memory."""
+    """Time a :class:`Round` of one way for each ``True``, until the other end hangs up."""
+    device = training_device()
     with tempfile.TemporaryDirectory() as folder:
-        rounds = {"reference": _reference_rounds, "ours": _our_rounds}[way](work, Path(folder))
+        rounds = {"reference": _reference_rounds, "ours": _our_rounds}[way](work, Path(folder), device)
         try:
             while connection.recv():
-                seconds = next(rounds)
-                connection.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+                seconds, precision = next(rounds)
+                connection.send(Round(seconds, precision, peak_memory(device)))
         except EOFError:
             return
 
@@ -120,8 +150,8 @@ def serve(connection: Connection, way: str, work: Work) -> None:
 # The original recipe
 
 
-def _reference_rounds(work: Work, folder: Path) -> Iterator[list[float]]:
-    teacher, student = make_models(work)
+def _reference_rounds(work: Work, folder: Path, device: torch.device) -> Iterator[tuple[list[float], str]]:
+    teacher, student = (model.to(device) for model in make_models(work))
     data = make_data(work, folder)
     optimizer = torch.optim.AdamW(student.parameters(), lr=RATE, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.0)
     order = np.random.default_rng(0).permutation(len(data))[: work.batch_size * work.steps]
@@ -129,14 +159,14 @@ def _reference_rounds(work: Work, folder: Path) -> Iterator[list[float]]:
     while True:
         seconds = []
         for batch in batches:
-            start = time.perf_counter()
-            loss, _ = reference_losses(work, teacher, student, batch)
+            start = read_clock(device)
+            loss, _ = reference_losses(work, teacher, student, _move(batch, device))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(student.parameters(), CLIP)
             optimizer.step()
             optimizer.zero_grad()
-            seconds.append(time.perf_counter() - start)
-        yield seconds
+            seconds.append(read_clock(device) - start)
+        yield seconds, "fp32"
 
 
 def _plain_batch(data: MaskedBlocks | EncodedRows, rows: Any) -> Batch:
@@ -148,6 +178,10 @@ def _plain_batch(data: MaskedBlocks | EncodedRows, rows: Any) -> Batch:
     return {name: value[:, :longest] if value.ndim > 1 else value for name, value in batch.items()}
 
 
+def _move(batch: Batch, device: torch.device) -> Batch:
+    return {name: value.to(device) for name, value in batch.items()}
+
+
 def reference_losses(
     work: Work, teacher: PreTrainedModel, student: PreTrainedModel, batch: Batch, masked: bool = False
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -157,7 +191,7 @@ def reference_losses(
         work: says which losses.
         teacher: in fp32.
         student: in fp32.
-        batch: padded.
+        batch: padded, and where the models are.
         masked: compare distributions at masked positions alone, as ours does by default.
     """
     inputs = {name: value for name, value in batch.items() if name in ("input_ids", "attention_mask")}
@@ -172,7 +206,7 @@ def reference_losses(
     )
     entropy = functional.cross_entropy(own.logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
     states = own.hidden_states[-1][real], theirs.hidden_states[-1][real]
-    cosine = functional.cosine_embedding_loss(*states, torch.ones(len(states[0])))
+    cosine = functional.cosine_embedding_loss(*states, states[0].new_ones(len(states[0])))
     name = "masked_lm" if work.kind == "text" else "labels"
     parts = {"soft_targets": divergence * TEMPERATURE**2, name: entropy, "cosine": cosine}
     total = torch.stack([getattr(work.losses, name) * value for name, value in parts.items()]).sum()
@@ -183,28 +217,33 @@ def reference_losses(
 
 
 class _Stopwatch(TrainerCallback):
-    """Seconds from the end of one step to the end of the next."""
+    """Seconds from the end of one step to the end of the next.
 
-    def __init__(self) -> None:
+    The trainer waits for its device once a step anyway, to see whether all is finite; what waiting at the end of the
+    step, too, costs ours is the optimiser's work, beside which the next batch could be made.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self.ends: list[float] = []
 
     def on_train_begin(self, *_args: Any, **_kwargs: Any) -> None:
-        self.ends.append(time.perf_counter())
+        self.ends.append(read_clock(self._device))
 
     def on_step_end(self, *_args: Any, **_kwargs: Any) -> None:
-        self.ends.append(time.perf_counter())
+        self.ends.append(read_clock(self._device))
 
 
-def _our_rounds(work: Work, folder: Path) -> Iterator[list[float]]:
+def _our_rounds(work: Work, folder: Path, device: torch.device) -> Iterator[tuple[list[float], str]]:
     teacher, student = make_models(work)
     data = make_data(work, folder)
     number = 0
     while True:
         trainer = our_trainer(work, teacher, student, data, folder / f"{number}")
-        watch = _Stopwatch()
+        watch = _Stopwatch(device)
         trainer.add_callback(watch)
         trainer.train()
-        yield np.diff(watch.ends).tolist()
+        yield np.diff(watch.ends).tolist(), trainer.precision
         number += 1
 
 
@@ -238,14 +277,34 @@ def our_trainer(
 
 def compare_losses(work: Work, folder: Path) -> dict[str, tuple[float, float]]:
     """Each loss of one batch at the same positions, without dropout: the reference in fp32, and ours as it trains."""
-    teacher, student = make_models(work)
+    device = training_device()
+    teacher, student = (model.to(device) for model in make_models(work))
     set_dropout(student, 0.0)
     data = make_data(work, folder)
     batch = _plain_batch(data, range(work.batch_size))
     with torch.no_grad():
-        _, expected = reference_losses(work, teacher, student, batch, masked=True)
+        _, expected = reference_losses(work, teacher, student, _move(batch, device), masked=True)
     trainer = our_trainer(work, teacher, student, data, folder / "agreement")
-    own = data.collate([data[Position(0, row)] for row in range(work.batch_size)])
-    batches, counts = trainer.get_batch_samples(iter([own]), 1, torch.device("cpu"))
-    trainer.compute_loss(trainer.accelerator.prepare(trainer.model), batches[0], num_items_in_batch=counts)
+    own = trainer.data_collator([data[Position(0, row)] for row in range(work.batch_size)])
+    batches, counts = trainer.get_batch_samples(iter([own]), 1, device)
+    inputs = trainer._prepare_inputs(batches[0])
+    trainer.compute_loss(trainer.accelerator.prepare(trainer.model), inputs, num_items_in_batch=counts)
     return {name: (expected[name].item(), value.item()) for name, value in trainer._parts.items()}
+
+
+def check_losses(losses: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse to time what is not the same.
+
+    Args:
+        losses: by name, of the reference and of ours.
+
+    Raises:
+        PocketBertError: two differ by more than bf16 rounds.
+    """
+    for name, (expected, found) in losses.items():
+        # Written so that what is no number is refused, too.
+        if not abs(expected - found) <= max(RELATIVE * abs(expected), ABSOLUTE):
+            raise PocketBertError(
+                f"{name}: the reference computes {expected:.5f} and ours {found:.5f}, which is more than rounding; "
+                "their times say nothing before one of them is mended"
+            )
