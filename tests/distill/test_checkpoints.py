@@ -10,6 +10,7 @@ import pytest
 from pocketbert.distill.checkpoints import (
     BEST,
     STAGING,
+    Elapsed,
     StopRequest,
     best_model,
     newest_checkpoint,
@@ -86,8 +87,13 @@ def test_a_best_of_the_same_step_is_replaced(tmp_path):
 
 
 def test_elapsed_time_is_remembered(tmp_path):
-    write_elapsed(tmp_path, 12.5)
-    assert read_elapsed(tmp_path) == 12.5
+    write_elapsed(tmp_path, Elapsed(12.5, 1.5))
+    assert read_elapsed(tmp_path) == (12.5, 1.5)
+
+
+def test_a_checkpoint_may_be_of_a_version_that_kept_the_training_time_alone(tmp_path):
+    (tmp_path / "elapsed.json").write_text('{"seconds": 12.5}')
+    assert read_elapsed(tmp_path) == (12.5, 0.0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

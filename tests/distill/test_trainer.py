@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import tiny
 from pocketbert.data.order import Position
 from pocketbert.data.records import IGNORED
+from pocketbert.distill.checkpoints import newest_checkpoint
 from pocketbert.distill.places import COUNTED
 from pocketbert.distill.trainer import PocketTrainer, train
 from pocketbert.errors import Interrupted, TrainingError
@@ -225,6 +226,22 @@ def test_validation_leaves_a_time_budget_most_of_its_time(tmp_path):
     # At most a tenth of 3 seconds may be spent before one more is refused, and there is always a last one.
     assert 1 <= len(seen) <= 3
     assert summary["best_step"] == summary["steps"]
+
+
+def test_a_run_that_goes_on_remembers_what_validations_took(tmp_path):
+    def slow(model):
+        time.sleep(0.2)
+        return {"score": 0.0}
+
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=8, evaluate_every=2)
+    stopped = replace(job, evaluate=slow)
+    jobs.stop_at(stopped, batch=6)
+    with pytest.raises(Interrupted):
+        train(stopped)
+    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=8, evaluate_every=2)
+    trainer = PocketTrainer(replace(job, evaluate=lambda model: {"score": 0.0}))
+    trainer.train(resume_from_checkpoint=str(newest_checkpoint(tmp_path)))
+    assert trainer.evaluation_seconds >= 2 * 0.2
 
 
 def test_a_step_that_is_asked_for_behind_the_last_batch_is_empty(tmp_path):

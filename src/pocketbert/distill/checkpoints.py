@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from pocketbert.files import write_atomically
 
@@ -51,14 +52,26 @@ def best_model(folder: Path, step: int) -> Path:
     return folder / f"{BEST}-{step}"
 
 
-def write_elapsed(checkpoint: Path, seconds: float) -> None:
-    """Remember in a checkpoint how long the run has trained."""
-    write_atomically(checkpoint / "elapsed.json", json.dumps({"seconds": seconds}))
+class Elapsed(NamedTuple):
+    """How long a run has taken.
+
+    Attributes:
+        seconds: of all of it.
+        evaluation: of these, what validations took; earlier versions did not keep it.
+    """
+
+    seconds: float = 0.0
+    evaluation: float = 0.0
 
 
-def read_elapsed(checkpoint: Path) -> float:
-    """Seconds trained up to a checkpoint."""
-    return float(json.loads((checkpoint / "elapsed.json").read_text(encoding="utf-8"))["seconds"])
+def write_elapsed(checkpoint: Path, elapsed: Elapsed) -> None:
+    """Remember in a checkpoint how long the run has taken."""
+    write_atomically(checkpoint / "elapsed.json", json.dumps(elapsed._asdict()))
+
+
+def read_elapsed(checkpoint: Path) -> Elapsed:
+    """How long a run took up to a checkpoint."""
+    return Elapsed(**json.loads((checkpoint / "elapsed.json").read_text(encoding="utf-8")))
 
 
 class StopRequest:

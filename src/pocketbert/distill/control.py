@@ -13,6 +13,8 @@ from pocketbert.distill import checkpoints
 if TYPE_CHECKING:
     from pocketbert.distill.trainer import PocketTrainer
 
+EVALUATED = "eval_progress"
+"""Beside the metrics of a validation: how far the run had come."""
 EVALUATIONS = 10
 """Validations of a run that does not say how often."""
 EVALUATION_SHARE = 0.1
@@ -20,7 +22,7 @@ EVALUATION_SHARE = 0.1
 
 
 class Control(TrainerCallback):  # type: ignore[misc]
-    """Decides after each step; all it goes by is in the trainer's state, so a resumed run decides alike.
+    """Decides after each step; all that validation and the end go by is in a checkpoint: a resumed run decides alike.
 
     Args:
         trainer: whose run this is.
@@ -30,14 +32,21 @@ class Control(TrainerCallback):  # type: ignore[misc]
         self._trainer = trainer
         self._options = trainer.job.options
         self._saved = time.monotonic()
+        self._evaluated = 0.0
 
     def on_train_begin(self, _args: Any, state: TrainerState, _control: Any, **_kwargs: Any) -> None:
-        """Set the clock to where the run stands."""
+        """Set clock and validations to where the run stands."""
         folder: Path = self._trainer.job.folder
         checkpoint = folder / f"checkpoint-{state.global_step}"
-        elapsed = checkpoints.read_elapsed(checkpoint) if state.global_step else 0.0
-        self._trainer.clock.resume(state.global_step, elapsed)
+        elapsed = checkpoints.read_elapsed(checkpoint) if state.global_step else checkpoints.Elapsed()
+        self._trainer.clock.resume(state.global_step, elapsed.seconds)
+        self._trainer.evaluation_seconds = elapsed.evaluation
+        self._evaluated = max((entry.get(EVALUATED, 0.0) for entry in state.log_history), default=0.0)
         self._saved = time.monotonic()
+
+    def on_evaluate(self, *_args: Any, metrics: dict[str, float], **_kwargs: Any) -> None:
+        """Remember how far the run had come."""
+        self._evaluated = metrics[EVALUATED]
 
     def on_epoch_begin(self, _args: Any, state: TrainerState, _control: Any, **_kwargs: Any) -> None:
         """Tell the order its epoch: with several ranks, the loader of a resumed epoch does not."""
@@ -58,8 +67,9 @@ class Control(TrainerCallback):  # type: ignore[misc]
         if stop and not self._trainer.stop:
             self._trainer.stop.name = "a signal to another rank"
         ended = progress >= 1
-        due = ended or self._evaluation_due(state, progress, bool(spare))
-        control.should_evaluate = self._trainer.job.evaluate is not None and due
+        control.should_evaluate = self._trainer.job.evaluate is not None and (
+            ended or self._evaluation_due(state, progress, bool(spare))
+        )
         control.should_training_stop |= ended or bool(stop)
         control.should_save = (bool(save) and not ended) or bool(stop)
         control.should_log |= ended
@@ -78,8 +88,7 @@ class Control(TrainerCallback):  # type: ignore[misc]
     def _evaluation_due(self, state: TrainerState, progress: float, affordable: bool) -> bool:
         if self._options.evaluate_every:
             return bool(state.global_step % self._options.evaluate_every == 0)
-        last = max((entry.get("eval_progress", 0.0) for entry in state.log_history), default=0.0)
-        return affordable and math.floor(progress * EVALUATIONS) > math.floor(last * EVALUATIONS)
+        return affordable and math.floor(progress * EVALUATIONS) > math.floor(self._evaluated * EVALUATIONS)
 
     def _evaluation_affordable(self) -> bool:
         """Whether validation has left a time budget its due; a run by steps has all the time it needs."""

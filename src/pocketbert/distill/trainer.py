@@ -24,7 +24,7 @@ from pocketbert.data.order import EpochOrder
 from pocketbert.distill import checkpoints, sharding
 from pocketbert.distill.arguments import make_arguments
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
-from pocketbert.distill.control import Control
+from pocketbert.distill.control import EVALUATED, Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.learner import Learner
 from pocketbert.distill.length import count_steps, order_samples
@@ -147,7 +147,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
     def take_up_finished(self, checkpoint: Path) -> bool:
         """Load a checkpoint of the run's last step, which a signal had saved; False for any other."""
         state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-        self.clock.resume(state.global_step, checkpoints.read_elapsed(checkpoint))
+        self.clock.resume(state.global_step, checkpoints.read_elapsed(checkpoint).seconds)
         if self.clock.progress < 1:
             return False
         self.state = state
@@ -279,7 +279,7 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         start = time.monotonic()
         self._gather()
         metrics = {f"eval_{name}": value for name, value in self._validate().items()}
-        metrics["eval_progress"] = self.clock.progress
+        metrics[EVALUATED] = self.clock.progress
         self.evaluation_seconds += time.monotonic() - start
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -339,7 +339,8 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()
         name = f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
-            checkpoints.write_elapsed(staging / name, self.clock.elapsed)
+            elapsed = checkpoints.Elapsed(self.clock.elapsed, self.evaluation_seconds)
+            checkpoints.write_elapsed(staging / name, elapsed)
             checkpoints.publish(self.job.folder, name, self.state.best_global_step)
         self.accelerator.wait_for_everyone()
 
