@@ -1,4 +1,4 @@
-"""One trainer for all stages: what it keeps, when it ends, and when it stops."""
+"""One trainer for all stages: what a step is made of, when it ends, and when it stops."""
 
 import json
 import math
@@ -17,7 +17,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import tiny
 from pocketbert.data.order import Position
 from pocketbert.data.records import IGNORED
-from pocketbert.distill.checkpoints import newest_checkpoint
 from pocketbert.distill.places import COUNTED
 from pocketbert.distill.trainer import PocketTrainer, train
 from pocketbert.errors import Interrupted, TrainingError
@@ -31,43 +30,8 @@ def log(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def scripted(scores):
-    """A validation that gives these scores, one after the other, and remembers the weights it saw."""
-    seen = []
-
-    def evaluate(model):
-        seen.append({name: value.clone() for name, value in model.state_dict().items()})
-        return {"score": scores[len(seen) - 1]}
-
-    return evaluate, seen
-
-
-def test_the_best_validation_is_kept(tmp_path):
-    evaluate, seen = scripted([0.1, 0.5, 0.3, 0.5, 0.2])
-    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=10, evaluate_every=2)
-    summary = train(replace(job, evaluate=evaluate))
-    assert summary["best_score"] == 0.5 and summary["best_step"] == 4
-    assert len(seen) == 5
-    assert jobs.largest_difference(job.model.state_dict(), seen[1]) == 0
-    assert jobs.largest_difference(seen[1], seen[4]) > 0
-
-
-def test_without_validation_the_last_weights_stay(tmp_path):
-    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=3)
-    summary = train(job)
-    assert summary["steps"] == 3 and "best_score" not in summary
-    assert not list(tmp_path.glob("best*"))
-
-
-def test_patience_counts_validations_without_gain(tmp_path):
-    evaluate, seen = scripted([0.1, 0.4, 0.4, 0.3, 0.35, 0.9])
-    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=60, evaluate_every=1, patience=3)
-    summary = train(replace(job, evaluate=evaluate))
-    assert summary["steps"] == len(seen) == 5 and summary["best_step"] == 2
-
-
 def test_a_run_that_does_not_say_validates_ten_times(tmp_path):
-    evaluate, seen = scripted([float(number) for number in range(30)])
+    evaluate, seen = jobs.scripted([float(number) for number in range(30)])
     train(replace(jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=2, steps=25), evaluate=evaluate))
     assert len(seen) == 10
 
@@ -164,7 +128,7 @@ def test_a_stopped_run_goes_on_with_the_same_weights(tmp_path):
 
     def job(name):
         made = jobs.masked_lm_job(tmp_path / name, losses, **options)
-        return replace(made, evaluate=scripted(scores)[0])
+        return replace(made, evaluate=jobs.scripted(scores)[0])
 
     whole = job("whole")
     train(whole)
@@ -215,7 +179,7 @@ def test_a_resumed_run_logs_its_losses_alike(tmp_path):
 
 
 def test_validation_leaves_a_time_budget_most_of_its_time(tmp_path):
-    evaluate, seen = scripted([float(number) for number in range(30)])
+    evaluate, seen = jobs.scripted([float(number) for number in range(30)])
 
     def slow(model):
         time.sleep(0.5)
@@ -226,22 +190,6 @@ def test_validation_leaves_a_time_budget_most_of_its_time(tmp_path):
     # At most a tenth of 3 seconds may be spent before one more is refused, and there is always a last one.
     assert 1 <= len(seen) <= 3
     assert summary["best_step"] == summary["steps"]
-
-
-def test_a_run_that_goes_on_remembers_what_validations_took(tmp_path):
-    def slow(model):
-        time.sleep(0.2)
-        return {"score": 0.0}
-
-    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=8, evaluate_every=2)
-    stopped = replace(job, evaluate=slow)
-    jobs.stop_at(stopped, batch=6)
-    with pytest.raises(Interrupted):
-        train(stopped)
-    job = jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=8, evaluate_every=2)
-    trainer = PocketTrainer(replace(job, evaluate=lambda model: {"score": 0.0}))
-    trainer.train(resume_from_checkpoint=str(newest_checkpoint(tmp_path)))
-    assert trainer.evaluation_seconds >= 2 * 0.2
 
 
 def test_a_step_that_is_asked_for_behind_the_last_batch_is_empty(tmp_path):

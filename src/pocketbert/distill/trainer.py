@@ -1,7 +1,6 @@
 """The one trainer: pretraining, masked-LM distillation, fine-tuning and task distillation are data and objective."""
 
 import copy
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainerState
+from transformers import PreTrainedModel, PrinterCallback, TrainerState
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
@@ -24,8 +23,9 @@ from pocketbert.data.order import EpochOrder
 from pocketbert.distill import checkpoints, sharding
 from pocketbert.distill.arguments import make_arguments
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
-from pocketbert.distill.control import EVALUATED, Control
+from pocketbert.distill.control import Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
+from pocketbert.distill.keeping import KeepingTrainer
 from pocketbert.distill.learner import Learner
 from pocketbert.distill.length import count_steps, order_samples
 from pocketbert.distill.memory import keep_memory
@@ -102,10 +102,9 @@ def train(job: Job) -> dict[str, Any]:
     return trainer.finish()
 
 
-class PocketTrainer(Trainer):  # type: ignore[misc]
+class PocketTrainer(KeepingTrainer):
     """``transformers.Trainer`` with our signals, losses, order of data, exact resume and time budget."""
 
-    control: TrainerControl
     order: EpochOrder
     lr_scheduler: LambdaLR | None
 
@@ -113,13 +112,11 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
         self.job = job
         self.precision = settle_precision(job.options.precision, job.folder)
         self.stop = checkpoints.StopRequest()
-        self._staging: Path | None = None
         self._parts: dict[str, Tensor] = {}
         self._finite: list[Tensor] = []
         self._rows: list[int] = []
         self._norm: Tensor | None = None
         self._unlogged = 0
-        self.evaluation_seconds = 0.0
         self._learner = Learner(job.model, job.objective)
         choose_attention(job.model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         super().__init__(
@@ -269,80 +266,6 @@ class PocketTrainer(Trainer):  # type: ignore[misc]
             self._parts.clear()
             self._unlogged = 0
         super().log(logs, *args, **kwargs)
-
-    # What is measured and kept
-
-    def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
-        """Validation metrics, logged; the best model so far is kept."""
-        if self.job.evaluate is None:
-            return {}
-        start = time.monotonic()
-        self._gather()
-        metrics = {f"eval_{name}": value for name, value in self._validate().items()}
-        metrics[EVALUATED] = self.clock.progress
-        self.evaluation_seconds += time.monotonic() - start
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def _validate(self) -> dict[str, float]:
-        # In the precision of the training: it comes often, and only chooses among checkpoints.
-        with self.accelerator.autocast():
-            return self.job.evaluate(self.job.model) if self.job.evaluate else {}
-
-    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        better = bool(metrics) and super()._determine_best_metric(metrics, trial)
-        if better:
-            self.state.best_global_step = self.state.global_step
-            self._keep_best()
-        elif metrics and self._out_of_patience():
-            self.control.should_training_stop = True
-        return better
-
-    def _out_of_patience(self) -> bool:
-        best = self.state.best_global_step or 0
-        since = sum("eval_score" in entry and entry["step"] > best for entry in self.state.log_history)
-        return self.job.options.patience is not None and since >= self.job.options.patience
-
-    def _keep_best(self) -> None:
-        if self.args.should_save:
-            staging = self.job.folder / checkpoints.STAGING / checkpoints.BEST
-            self.job.model.save_pretrained(staging)
-            checkpoints.publish_best(self.job.folder, self.state.global_step)
-        self.accelerator.wait_for_everyone()
-
-    def _gather(self) -> None:
-        """Bring the learner up to date where what is trained is a sharded copy of it."""
-        if self.model is not self._learner:
-            sharding.gather(self._learner, self.model)
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """The learner as it stands now, by the main process."""
-        self._gather()
-        if self.args.should_save:
-            self._learner.save(Path(output_dir or self.args.output_dir))
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:  # noqa: ARG002
-        self._learner.load(Path(resume_from_checkpoint))
-        if self.model is not self._learner:
-            sharding.scatter(self._learner, self.model)
-
-    def _get_output_dir(self, trial: Any) -> str:
-        return str(self._staging or super()._get_output_dir(trial))
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        self._staging = self.job.folder / checkpoints.STAGING
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            staging, self._staging = self._staging, None
-        self.accelerator.wait_for_everyone()
-        name = f"checkpoint-{self.state.global_step}"
-        if self.args.should_save:
-            elapsed = checkpoints.Elapsed(self.clock.elapsed, self.evaluation_seconds)
-            checkpoints.write_elapsed(staging / name, elapsed)
-            checkpoints.publish(self.job.folder, name, self.state.best_global_step)
-        self.accelerator.wait_for_everyone()
 
     # How it is set up
 
