@@ -4,10 +4,15 @@ import jobs
 import pytest
 import torch
 
+import tiny
 from pocketbert.distill import precision
+from pocketbert.distill.distillation import distill
 from pocketbert.distill.precision import fastest_precision, settle_precision, torch_dtype
+from pocketbert.distill.prediction import masked_lm_loss
+from pocketbert.distill.texts import CORPORA, prepare_texts
 from pocketbert.distill.trainer import PocketTrainer
-from pocketbert.recipe import Losses
+from pocketbert.models.loading import load_model
+from pocketbert.recipe import DistillStage, Losses, Student
 
 
 def test_the_fastest_is_decided_once_a_run(tmp_path, monkeypatch):
@@ -40,3 +45,15 @@ def test_a_launcher_that_was_told_another_precision_does_not_decide(tmp_path, mo
 
 def test_names_stand_for_types():
     assert [torch_dtype(name) for name in ("fp32", "bf16", "fp16")] == [torch.float32, torch.bfloat16, torch.float16]
+
+
+def test_the_teacher_is_measured_as_it_was_read(tmp_path):
+    """Though it teaches in bf16, which rounds its weights."""
+    source = str(tiny.make_checkpoint(tmp_path / "teacher"))
+    text = str(tiny.write_text(tmp_path / "text.txt", 40))
+    options = DistillStage(corpus=[text], block=16, steps=2, batch_size=4, precision="bf16")
+    manifest = distill(options, source, Student(), tmp_path / "student", console=jobs.QUIET)
+    teacher = load_model(source, "MaskedLM")
+    blocks = prepare_texts(options, teacher.tokenizer, tmp_path / CORPORA, jobs.QUIET)
+    expected = masked_lm_loss(teacher.model, blocks.validation, options.batch_size)
+    assert manifest.metrics["teacher_validation_loss"] == pytest.approx(expected, rel=1e-6)

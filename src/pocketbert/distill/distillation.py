@@ -189,9 +189,16 @@ def _distill_texts(options: DistillStage, lesson: _Lesson) -> Manifest:
     if course.answers:
         summary |= {
             "validation_loss": masked_lm_loss(built.model, blocks.validation, options.batch_size),
-            "teacher_validation_loss": masked_lm_loss(teacher.model.float(), blocks.validation, options.batch_size),
+            "teacher_validation_loss": masked_lm_loss(_as_read(teacher), blocks.validation, options.batch_size),
         }
     return _finish(stage, built, parents, prints, [], summary, options, course, None)
+
+
+def _as_read(teacher: LoadedModel) -> PreTrainedModel:
+    """A teacher with a masked-LM head as it was before it taught, which in a shorter type rounds its weights."""
+    if teacher.model.dtype == torch.float32:
+        return teacher.model
+    return load_model(teacher.source, "MaskedLM").model.to(teacher.model.device)
 
 
 def _open(options: DistillStage, course: Course, lesson: _Lesson, *inputs: str) -> tuple[StageFolder, list[Parent]]:
