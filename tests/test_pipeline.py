@@ -65,8 +65,7 @@ def test_a_recipe_is_walked_from_text_to_report(tree, tmp_path):
         "corpora", "report.json", "report.html",
     }  # fmt: skip
     assert Report.model_validate_json((folder / "report.json").read_bytes()) == report
-    manifests = report.provenance.manifests
-    parents = {name: [parent["source"] for parent in manifest["parents"]] for name, manifest in manifests.items()}
+    manifests, parents = report.provenance.manifests, parents_of(report)
     assert parents["02-finetune"] == [str(folder / "01-pretrain")]
     assert parents["03-distill"] == [str(folder / "01-pretrain")]
     # The student of the task learns from the finetuned teacher and starts from the general student.
@@ -217,6 +216,60 @@ def test_a_breach_of_a_stage_ends_the_run_with_one(tree, tmp_path, cli):
     assert "export: 1 file outside the limits" in called.err and "a logit is off by" in called.err
     assert "onnx/model.onnx" in (tmp_path / "breach.json").read_text()
     assert not (tmp_path / "run" / "report.json").exists() and not (tmp_path / "run" / "02-export").exists()
+
+
+def parents_of(report):
+    """Sources of the models that each folder was made from, by its name."""
+    manifests = report.provenance.manifests
+    return {name: [parent["source"] for parent in manifest["parents"]] for name, manifest in manifests.items()}
+
+
+def general_tree(tree, tmp_path, *stages, head="MaskedLM", **fields):
+    """A recipe whose first stage makes a general student."""
+    tree["teacher"] = {"model": str(tiny.make_checkpoint(tmp_path / "teacher", head=head))}
+    text = tree["stages"][2]["distill"]["corpus"]
+    tree["stages"] = [{"distill": tree["stages"][2]["distill"] | fields}, *stages]
+    return text, tmp_path / "run"
+
+
+@pytest.mark.parametrize("with_rows", [True, False])
+def test_a_general_student_is_what_is_made_smaller_and_exported(tree, tmp_path, with_rows):
+    """Whether or not the recipe has rows, which are of a task that such a student does not answer."""
+    text, folder = general_tree(tree, tmp_path)
+    if not with_rows:
+        del tree["data"]
+    tree["stages"] += [{"trim": {"corpus": text, "least": 1}}, {"export": {"formats": ["onnx"]}}]
+    report = walk(tree)
+    teacher = str(tmp_path / "teacher")
+    assert parents_of(report) == {
+        "01-distill": [teacher], "02-trim": [str(folder / "01-distill")], "03-export": [str(folder / "02-trim")]
+    }  # fmt: skip
+    assert tiny.load_stock(folder / "03-export", "MaskedLM").config.model_type == "distilbert"
+    # It is measured on text, as it was made.
+    assert [task.task for task in report.tasks] == ["masked_lm"] and report.bench is None
+
+
+def test_the_next_student_starts_from_what_became_of_a_general_one(tree, tmp_path):
+    rows = {"distill": tree["stages"][3]["distill"] | {"without_teacher": False}}
+    _, folder = general_tree(
+        tree, tmp_path, {"export": {"formats": ["onnx"]}}, rows, head="SequenceClassification", method="minilmv2"
+    )
+    assert parents_of(walk(tree))["03-distill"] == [str(tmp_path / "teacher"), str(folder / "02-export")]
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([{"prune": {"layers": 0.5}}], r"stages\.1\.prune: the student of stages\.0\.distill is a general one"),
+        ([{"quantize": {}}], r"stages\.1\.quantize: .* without the head of a task; distil it on rows first"),
+        ([{"trim": {}}, {"distill": {}}], r"stages\.2\.distill: .* stages\.1\.trim, .*; trim after the last distill"),
+    ],
+)
+def test_what_a_general_student_cannot_be_put_to_is_refused_before_it_is_made(tree, tmp_path, stages, message):
+    general_tree(tree, tmp_path, *stages)
+    with pytest.raises(PocketBertError, match=message):
+        walk(tree)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("stage", [{"finetune": {}}, {"distill": {}}, {"distill": {"corpus": "embedded:text"}}])

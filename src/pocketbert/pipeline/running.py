@@ -17,7 +17,7 @@ from pocketbert.measure.report import write_html
 from pocketbert.measure.wording import counted, describe_gate
 from pocketbert.models.loading import check_safe
 from pocketbert.pipeline.walk import Walk, compare_chain, take_step
-from pocketbert.recipe import Data, Recipe, Training
+from pocketbert.recipe import Data, DistillStage, PruneStage, QuantizeStage, Recipe, Training, TrimStage
 from pocketbert.tasks.embedding import SCORED, Embedding
 
 
@@ -27,8 +27,8 @@ def run(recipe: Recipe, *, console: Console | None = None) -> Report:
     ``pretrain`` makes the base; ``finetune`` makes the base a teacher of the task; ``distill`` on text makes a
     general student of the base; ``distill`` on rows has the teacher teach a student, which starts from the general
     one where there is one. ``prune``, ``trim``, ``quantize`` and ``export`` make the last student smaller, or the
-    teacher where there is none; then every step is measured beside the teacher, and the last one is the student that
-    the report promises.
+    teacher where there is none (of a general student ``trim`` and ``export``); then every step is measured beside the
+    teacher, and the last one is the student that the report promises. A general student is measured as it was made.
 
     Args:
         recipe: the stages and their options.
@@ -70,8 +70,9 @@ def check_sources(recipe: Recipe, first_too: bool = False) -> None:
         first_too: whether the rows of the first stage are read too; a run finds out at once what is wrong with them.
 
     Raises:
-        PocketBertError: a stage names no rows, or such as cannot be used.
+        PocketBertError: a stage names no rows, or such as cannot be used; a general student cannot be put to it.
     """
+    _check_general(recipe)
     checked: list[Data] = []
     for number, stage in enumerate(recipe.stages):
         options = stage.options
@@ -96,6 +97,27 @@ def check_sources(recipe: Recipe, first_too: bool = False) -> None:
             if unlabelled:
                 with_unlabelled(rows)
         checked.append(data)
+
+
+def _check_general(recipe: Recipe) -> None:
+    """Refuse what a general student has no head for, and teaching one that has lost pieces of its teacher's."""
+    general = trimmed = ""
+    for number, stage in enumerate(recipe.stages):
+        place = f"stages.{number}.{stage.kind}"
+        if isinstance(stage.options, DistillStage):
+            if trimmed:
+                raise PocketBertError(
+                    f"{place}: the general student has lost pieces of its teacher's vocabulary in {trimmed}, so that "
+                    "the two read other ids; trim after the last distill"
+                )
+            general = place if stage.options.corpus else ""
+        elif general and isinstance(stage.options, PruneStage | QuantizeStage):
+            raise PocketBertError(
+                f"{place}: the student of {general} is a general one, without the head of a task; distil it on rows "
+                "first"
+            )
+        elif general and isinstance(stage.options, TrimStage):
+            trimmed = place
 
 
 def _make_report(walk: Walk) -> Report:

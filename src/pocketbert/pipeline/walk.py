@@ -59,9 +59,10 @@ class Walk:
         teacher: of the task.
         student: the shape of the next student, or what it starts from.
         product: the model directory that the next stage makes smaller.
+        general: whether the product is a general student, which answers no task yet.
         without_teacher: the baseline of the last student.
         last: number of the stage that made the product.
-        data: of the last stage that had rows.
+        data: of the last stage that had rows; None where the product answers none.
         chain: references of the student after each step that made it smaller, the student itself (if any) first.
         made_smaller: whether there was such a step.
         manifests: of what was made, by folder.
@@ -78,6 +79,7 @@ class Walk:
     prove: bool = True
     marks: dict[int, str] = field(default_factory=dict)
     product: str | None = None
+    general: bool = False
     without_teacher: str | None = None
     last: int = 0
     data: Data | None = None
@@ -127,10 +129,15 @@ def _make_smaller(walk: Walk, number: int, options: PruneStage | TrimStage | Qua
     """A step from one model directory to the next: what was made last goes in."""
     verb = _SMALLER[type(options)]
     output = walk.place(number, verb.__name__)
-    model = _known(walk.product or walk.teacher, number, verb.__name__)
-    walk.manifests[output.name] = verb(options, model, output, walk.recipe.data, console=walk.console, replace=True)
+    model, data = _known(walk.product or walk.teacher, number, verb.__name__), walk.recipe.data
+    if walk.general and isinstance(options, ExportStage) and not options.pooling:
+        data = None  # rows of a task say nothing on how a file finds hidden tokens
+    walk.manifests[output.name] = verb(options, model, output, data, console=walk.console, replace=True)
     walk.product, walk.last, walk.made_smaller = str(output), number, True
-    walk.data = options.data or walk.recipe.data or walk.data
+    if walk.general:
+        walk.student = Student(start=str(output))
+    else:
+        walk.data = options.data or data or walk.data
     # An exported directory holds the same weights as the one it was made from: only its files are new.
     walk.chain += exported_files(output) or [str(output)]
 
@@ -141,17 +148,17 @@ def _take_lesson(walk: Walk, number: int, options: DistillStage) -> None:
     walk.manifests[output.name] = distill(
         options, teacher, walk.student, output, walk.recipe.data, console=walk.console, replace=True
     )
+    walk.product, walk.chain, walk.last, walk.made_smaller = str(output), [str(output)], number, False
+    walk.general, walk.without_teacher = bool(options.corpus), None
     if options.corpus:
-        walk.student = Student(start=str(output))
+        walk.student, walk.data = Student(start=str(output)), None
         # Where nothing was learnt about words, what the student is worth shows in the tasks that follow.
         if walk.prove and "validation_loss" in walk.manifests[output.name].metrics:
             _compare_texts(walk, number, options, {"teacher": teacher, "student": str(output)})
         return
-    walk.product, walk.chain, walk.last, walk.made_smaller = str(output), [str(output)], number, False
     walk.data = options.data or walk.recipe.data
     if not walk.prove:
         return
-    walk.without_teacher = None
     if options.without_teacher and walk.data and walk.data.task == Embedding.name:
         walk.console.print(f"{UNLABELLED}: there is no student without a teacher", highlight=False)
     elif options.without_teacher:
