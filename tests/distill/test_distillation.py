@@ -8,7 +8,6 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 import tiny
-from pocketbert.distill import distillation
 from pocketbert.distill.distillation import MASKED_LM_LOSSES, TASK_LOSSES, distill
 from pocketbert.distill.finetune import finetune
 from pocketbert.distill.pretrain import pretrain
@@ -222,14 +221,6 @@ def test_the_default_goes_without_cosine_for_another_width(tmp_path, general, te
     source, options = general
     manifest = teach(options, source, tmp_path / "general-student", hidden_size=16)
     assert manifest.options["losses"] == MASKED_LM_LOSSES.model_dump() | {"cosine": 0.0}
-
-
-def test_another_default_makes_another_student(tmp_path, teacher, data, monkeypatch):
-    first = teach(DistillStage(**SHORT), teacher, tmp_path / "student", data)
-    monkeypatch.setattr(distillation, "TASK_LOSSES", Losses(soft_targets=1.0))
-    with pytest.raises(PocketBertError, match="holds a model made from other inputs or options"):
-        teach(DistillStage(**SHORT), teacher, tmp_path / "student", data)
-    assert teach(DistillStage(losses=TASK_LOSSES, **SHORT), teacher, tmp_path / "student", data).key == first.key
 
 
 def test_a_teacher_without_masked_lm_head_is_refused(tmp_path, teacher, general):

@@ -23,7 +23,7 @@ from pocketbert.distill.learning import (
     fit_default,
     learn_rows,
 )
-from pocketbert.distill.methods import choose_course
+from pocketbert.distill.methods import OF_COURSE, choose_course
 from pocketbert.distill.phases import Course, train_phases
 from pocketbert.distill.prediction import masked_lm_loss
 from pocketbert.distill.pretrain import masked_lm_evaluator
@@ -213,9 +213,10 @@ def _open(options: DistillStage, course: Course, lesson: _Lesson, *inputs: str) 
         options = options.model_copy(update={"augment": options.augment.model_copy(update={"model": None})})
     weights = [parent.weights for parent in parents]
     shape = lesson.student.model_copy(update={"start": None})
-    # A default that changes makes another student.
+    # A default that changes makes another student, and one that is spelt out the same.
     learnt_by = json.dumps(course.describe(), sort_keys=True)
-    rest = options.model_copy(update={"losses": None, "method": None, "temperature": None})
+    counted = (*OF_COURSE, "without_teacher")  # in the course; and what is made beside the student
+    rest = options.model_copy(update={name: DistillStage.model_fields[name].default for name in counted})
     key = hash_text("distill", hash_options(rest), learnt_by, hash_options(shape), *weights, *inputs)
     return StageFolder(lesson.output, key, lesson.replace), parents
 

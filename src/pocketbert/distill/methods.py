@@ -15,6 +15,10 @@ from pocketbert.recipe import DistillStage, LayerMap, Losses, MethodName
 
 ANSWERS = Losses(soft_targets=1.0, labels=0.5)
 """What follows a transfer of the inside that says nothing on the head."""
+OF_COURSE = (
+    "method", "losses", "temperature", "layer_map", "relation_heads", "contrastive_temperature", "soft_targets"
+)  # fmt: skip
+"""Fields of a stage that its course is made of."""
 
 
 @dataclass(frozen=True)
