@@ -214,7 +214,11 @@ def test_values_out_of_range_are_refused(section, values):
     ("stage", "message"),
     [
         ({"corpus": "text.txt", "data": {"task": "classification"}}, "name the rows of a task .* or text .*, not both"),
-        ({"text_column": "review"}, "text_column is of a corpus"),
+        ({"text_column": "review"}, "text_column is of a corpus; the columns of rows are named in data"),
+        ({"held_out": "more.txt"}, "held_out is of a corpus; rows to choose by are named in data.validation"),
+        ({"block": 64}, "block is of a corpus; data.max_length"),
+        ({"masking": {"rate": 0.2}}, "masking is of a corpus; rows are read as they are"),
+        ({"soft_targets": "all"}, "soft_targets is of a corpus; .* losses.soft_targets"),
     ],
 )
 def test_a_lesson_is_of_rows_or_of_text(stage, message):

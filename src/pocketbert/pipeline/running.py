@@ -79,8 +79,8 @@ def check_sources(recipe: Recipe, first_too: bool = False) -> None:
         augment = getattr(options, "augment", None)
         if augment and augment.model:
             check_safe(augment.model)
-        corpus = [*(getattr(options, "corpus", None) or []), *(getattr(options, "held_out", None) or [])]
-        resolve(corpus)
+        corpus = getattr(options, "corpus", None) or []
+        resolve([*corpus, *(getattr(options, "held_out", None) or [])])
         if corpus:
             continue
         data = getattr(options, "data", None) or recipe.data

@@ -18,6 +18,14 @@ from pocketbert.recipe.sections import (
     without_repeats,
 )
 
+_OF_TEXT = {
+    "text_column": "the columns of rows are named in data",
+    "held_out": "rows to choose by are named in data.validation",
+    "block": "data.max_length is the most that a row has",
+    "masking": "rows are read as they are",
+    "soft_targets": "the weight of this loss is losses.soft_targets",
+}
+"""What a distillation of rows has no use for, and what stands for it there."""
 REPLACED = 0.2
 """Share of the words that is replaced where a model is named and no share."""
 
@@ -137,8 +145,9 @@ class DistillStage(Training):
     def _rows_or_text(self) -> "DistillStage":
         if self.corpus and self.data:
             raise ValueError("distill: name the rows of a task (data) or text (corpus), not both")
-        if self.text_column and not self.corpus:
-            raise ValueError("distill: text_column is of a corpus; the columns of rows are named in data")
+        for name, instead in _OF_TEXT.items():
+            if not self.corpus and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"distill: {name} is of a corpus; {instead}. Leave it out, or name a corpus")
         if self.augment and self.corpus:
             raise ValueError("distill: augment alters the rows of a task; text (corpus) has masks of its own")
         return self
