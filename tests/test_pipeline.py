@@ -1,6 +1,7 @@
 """A whole recipe: walked, walked again, changed, and held to its gates."""
 
 import pytest
+import torch
 import yaml
 from rich.console import Console
 
@@ -120,6 +121,16 @@ def test_rows_of_no_use_are_refused_before_the_first_stage(tree, tmp_path, chang
     else:
         tree["data"] |= change
     with pytest.raises(PocketBertError, match=message):
+        walk(tree)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("number", "fields"), [(3, {"precision": "fp16"}), (4, {"recover": {"precision": "fp16"}})])
+def test_a_precision_of_no_use_here_is_refused_before_the_first_stage(tree, tmp_path, monkeypatch, number, fields):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    tree["stages"].append({"prune": {"layers": 0.5}})
+    next(iter(tree["stages"][number].values())).update(fields)
+    with pytest.raises(PocketBertError, match="fp16 needs a GPU; set precision"):
         walk(tree)
     assert not (tmp_path / "run").exists()
 

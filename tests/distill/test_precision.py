@@ -11,6 +11,7 @@ from pocketbert.distill.precision import fastest_precision, settle_precision, to
 from pocketbert.distill.prediction import masked_lm_loss
 from pocketbert.distill.texts import CORPORA, prepare_texts
 from pocketbert.distill.trainer import PocketTrainer
+from pocketbert.errors import PocketBertError
 from pocketbert.models.loading import load_model
 from pocketbert.recipe import DistillStage, Losses, Student
 
@@ -22,9 +23,28 @@ def test_the_fastest_is_decided_once_a_run(tmp_path, monkeypatch):
     assert settle_precision("auto", tmp_path / "another run") == "fp32"
 
 
-def test_what_is_asked_for_is_taken(tmp_path):
-    assert settle_precision("fp16", tmp_path) == "fp16"
+def on_a_gpu(monkeypatch, bf16):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+
+
+@pytest.mark.parametrize("wanted", ["fp32", "bf16"])
+def test_what_is_asked_for_is_taken(tmp_path, monkeypatch, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert settle_precision(wanted, tmp_path) == wanted
     assert not list(tmp_path.iterdir())
+
+
+def test_a_type_that_the_device_does_not_train_in_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(PocketBertError, match="fp16 needs a GPU; set precision: bf16, fp32 or auto"):
+        settle_precision("fp16", tmp_path)
+    on_a_gpu(monkeypatch, bf16=False)
+    assert settle_precision("fp16", tmp_path) == "fp16"
+    with pytest.raises(PocketBertError, match="this GPU has no bf16; set precision: fp16, fp32 or auto"):
+        settle_precision("bf16", tmp_path)
+    on_a_gpu(monkeypatch, bf16=True)
+    assert settle_precision("bf16", tmp_path) == "bf16"
 
 
 @pytest.mark.parametrize(("ratio", "chosen"), [(0.5, "fp32"), (1.0, "fp32"), (1.2, "fp32"), (2.0, "bf16")])

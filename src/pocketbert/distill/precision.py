@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from pocketbert.distill import ranks
+from pocketbert.errors import PocketBertError
 from pocketbert.files import write_atomically
 
 SIZE = 1024
@@ -37,7 +38,11 @@ def settle_precision(wanted: str, folder: Path) -> str:
     Args:
         wanted: a precision, or ``auto``.
         folder: of the run.
+
+    Raises:
+        PocketBertError: the training device has no such type.
     """
+    check_precision(wanted)
     if wanted != "auto":
         return wanted
     path = folder / "precision"
@@ -45,6 +50,21 @@ def settle_precision(wanted: str, folder: Path) -> str:
         if not path.is_file():
             write_atomically(path, fastest_precision())
     return path.read_text(encoding="utf-8")
+
+
+def check_precision(wanted: str) -> None:
+    """Refuse a number type in which this machine does not train.
+
+    The libraries below would train in fp32 instead, without a word.
+
+    Raises:
+        PocketBertError: the training device has no such type.
+    """
+    on_gpu = torch.cuda.is_available()
+    if wanted == "fp16" and not on_gpu:
+        raise PocketBertError("fp16 needs a GPU; set precision: bf16, fp32 or auto")
+    if wanted == "bf16" and on_gpu and not torch.cuda.is_bf16_supported():
+        raise PocketBertError("this GPU has no bf16; set precision: fp16, fp32 or auto")
 
 
 def torch_dtype(precision: str) -> torch.dtype:

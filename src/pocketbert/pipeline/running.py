@@ -8,6 +8,7 @@ from rich.console import Console
 
 from pocketbert.data.sources import ALTERED, EMBEDDED, resolve
 from pocketbert.distill import ranks
+from pocketbert.distill.precision import check_precision
 from pocketbert.distill.rows import NO_ROWS, read_rows, with_unlabelled
 from pocketbert.errors import GateBreach, PocketBertError
 from pocketbert.machine import describe_machine
@@ -17,7 +18,17 @@ from pocketbert.measure.report import write_html
 from pocketbert.measure.wording import counted, describe_gate
 from pocketbert.models.loading import check_safe
 from pocketbert.pipeline.walk import Walk, compare_chain, take_step
-from pocketbert.recipe import Data, DistillStage, PruneStage, QuantizeStage, Recipe, Training, TrimStage
+from pocketbert.recipe import (
+    Data,
+    DistillStage,
+    PruneStage,
+    QuantizeStage,
+    Recipe,
+    Stage,
+    StageOptions,
+    Training,
+    TrimStage,
+)
 from pocketbert.tasks.embedding import SCORED, Embedding
 
 
@@ -70,12 +81,15 @@ def check_sources(recipe: Recipe, first_too: bool = False) -> None:
         first_too: whether the rows of the first stage are read too; a run finds out at once what is wrong with them.
 
     Raises:
-        PocketBertError: a stage names no rows, or such as cannot be used; a general student cannot be put to it.
+        PocketBertError: a stage names no rows, or such as cannot be used, or a precision that this machine does not
+            train in; a general student cannot be put to it.
     """
     _check_general(recipe)
     checked: list[Data] = []
     for number, stage in enumerate(recipe.stages):
         options = stage.options
+        if isinstance(learning := _learning(stage), Training):
+            check_precision(learning.precision)
         augment = getattr(options, "augment", None)
         if augment and augment.model:
             check_safe(augment.model)
@@ -145,10 +159,13 @@ def _make_report(walk: Walk) -> Report:
 
 def _seeds(recipe: Recipe) -> dict[str, int]:
     """The seed of each stage that trains, by its number."""
-    learning = [getattr(stage.options, "recover", None) or stage.options for stage in recipe.stages]
-    return {
-        f"{number}": options.seed for number, options in enumerate(learning, start=1) if isinstance(options, Training)
-    }
+    learning = enumerate(map(_learning, recipe.stages), start=1)
+    return {f"{number}": options.seed for number, options in learning if isinstance(options, Training)}
+
+
+def _learning(stage: Stage) -> Training | StageOptions:
+    """What a stage trains by: its recovery, or the stage itself, which need not train."""
+    return getattr(stage.options, "recover", None) or stage.options
 
 
 def _embedded(recipe: Recipe) -> bool:

@@ -191,7 +191,7 @@ class Training(Section):
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
     dropout: float | None = Field(None, ge=0, lt=1, description="the model's own when absent")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto: the one this machine multiplies fastest"
+        "auto", description="auto: the one this machine multiplies fastest; fp16 needs a GPU"
     )
     evaluate_every: int | None = Field(None, gt=0, description="steps between validations; ten a run when absent")
     patience: int | None = Field(None, gt=0, description="validations without gain before stopping")
