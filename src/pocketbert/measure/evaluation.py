@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from pocketbert.data.sources import fingerprint
@@ -94,9 +95,10 @@ def evaluate(
 
 
 def comparison_key(models: Mapping[Role, str], data: Data) -> str:
-    """Hash of all that a comparison depends on."""
+    """Hash of all that a comparison depends on, the threads that torch has been set to among it."""
     sources = [*(data.train or []), *(data.validation or []), *(data.test or [])]
-    return hash_text(hash_options(data), fingerprint(sources), *map(hash_reference, models.values()))
+    opened = map(hash_reference, models.values())
+    return hash_text(hash_options(data), fingerprint(sources), *opened, str(torch.get_num_threads()))
 
 
 def compare(models: Mapping[Role, str], data: Data, name: str | None = None, seed: int = 0) -> Comparison:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from pocketbert.data.order import Position
@@ -73,9 +74,10 @@ def evaluate_masked_lm(model: str, data: Data, console: Console, resamples: int 
 
 
 def text_comparison_key(models: Mapping[Role, str], options: DistillStage) -> str:
-    """Hash of all that a comparison on text depends on."""
+    """Hash of all that a comparison on text depends on, the threads that torch has been set to among it."""
     sources = options.held_out or options.corpus or []
-    return hash_text(hash_options(options), fingerprint(sources), *(hash_weights(model) for model in models.values()))
+    weights = map(hash_weights, models.values())
+    return hash_text(hash_options(options), fingerprint(sources), *weights, str(torch.get_num_threads()))
 
 
 def compare_masked_lm(

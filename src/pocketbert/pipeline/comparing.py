@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
@@ -11,7 +12,6 @@ from pocketbert.data.sources import fingerprint
 from pocketbert.distill import ranks
 from pocketbert.distill.texts import CORPORA
 from pocketbert.files import hash_text, write_atomically
-from pocketbert.machine import granted_cores
 from pocketbert.manifest import hash_options
 from pocketbert.measure.bench import bench
 from pocketbert.measure.bench_results import Bench, BenchedModel
@@ -75,15 +75,16 @@ def bench_once(folder: Path, models: Sequence[str], data: Data, console: Console
         console: for progress.
     """
     sources = [*(data.train or []), *(data.validation or []), *(data.test or [])]
-    key = hash_text(hash_options(data), fingerprint(sources), *map(hash_reference, models))
+    # Those of the recipe, on which its students are compared with their teachers, too.
+    threads = torch.get_num_threads()
+    key = hash_text(hash_options(data), fingerprint(sources), *map(hash_reference, models), str(threads))
     with ranks.main_first():
         found = _find(folder / "chain.json", _Kept, console)
         if found is not None and found.key == key:
             return found.bench
         console.rule("the chain, side by side", align="left")
-        threads = [granted_cores()]
         measured = bench(
-            models, None, data, lengths=[LENGTH], batch_sizes=[1], threads=threads, seconds=SECONDS, console=console
+            models, None, data, lengths=[LENGTH], batch_sizes=[1], threads=[threads], seconds=SECONDS, console=console
         )
         write_atomically(folder / "chain.json", _Kept(key=key, bench=measured).model_dump_json(indent=2))
         return measured
