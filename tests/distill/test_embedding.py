@@ -147,6 +147,24 @@ def test_losses_of_a_head_are_refused(tmp_path, texts, options, message):
         teach(tmp_path, data_of(texts), DistillStage(**SHORT, **options))
 
 
+@pytest.mark.parametrize(
+    ("batch", "options", "shape", "loss"),
+    [
+        (1, {}, {}, "contrastive compares at least 2 texts"),
+        (2, {"losses": Losses(similarities=1)}, {}, "similarities compares at least 3 texts"),
+        (2, {}, {"hidden_size": 16, "heads": 2}, "similarities compares at least 3 texts"),
+    ],
+)
+def test_a_batch_with_nothing_to_compare_is_refused_before_anything_is_written(
+    tmp_path, texts, batch, options, shape, loss
+):
+    short = SHORT | {"batch_size": batch, "accumulation": 8}
+    with pytest.raises(PocketBertError, match=rf"distill: losses\.{loss} .* batch_size is {batch}; .*accumulation"):
+        teach(tmp_path, data_of(texts), DistillStage(**short, **options), **shape)
+    assert not (tmp_path / "student").exists()
+    teach(tmp_path, data_of(texts), DistillStage(**short | {"batch_size": batch + 1}, **options), **shape)
+
+
 def test_stages_that_need_labels_or_answers_are_refused(tmp_path, texts):
     folder = tmp_path / "x"
     for stage, options, message in (

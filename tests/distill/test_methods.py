@@ -152,6 +152,14 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path)
     assert not (tmp_path / "student").exists()
 
 
+def test_a_block_alone_has_nothing_to_be_compared_with(tmp_path):
+    text = tiny.write_text(tmp_path / "text.txt", 40)
+    options = DistillStage(method="contrastive", corpus=[str(text)], block=16, **SHORT | {"batch_size": 1})
+    with pytest.raises(PocketBertError, match=r"losses\.contrastive compares at least 2 texts"):
+        teach(tmp_path, options)
+    assert not (tmp_path / "student").exists()
+
+
 def test_a_student_may_be_deeper_than_its_teacher_where_no_layers_are_compared():
     """Copies of a few layers grow into a deep model, as recipes/teacher.yaml does."""
     tokenizer = tiny.make_tokenizer("bert")

@@ -242,6 +242,9 @@ def test_rows_and_models_of_no_use_are_refused(tmp_path, reviews):
         run(stage, str(tiny.make_checkpoint(tmp_path / "headless")), tmp_path / "out", reviews)
     with pytest.raises(PocketBertError, match="prune: every loss has weight 0"):
         run(PruneStage(losses=Losses(), layers=0.5), model, tmp_path / "out", reviews)
+    options = PruneStage(losses=Losses(similarities=1), layers=0.5, recover=Training(batch_size=2))
+    with pytest.raises(PocketBertError, match=r"prune: losses.similarities compares at least 3 texts"):
+        run(options, model, tmp_path / "out", reviews)
     with (tmp_path / "test.csv").open("a", encoding="utf-8") as file:
         file.write("the cat " * 60 + ",good\n")
     with pytest.raises(DataError, match=r"test\.csv row 31: the text is longer than max_length"):

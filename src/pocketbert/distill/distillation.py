@@ -19,6 +19,7 @@ from pocketbert.distill.learning import (
     EMBEDDING_LOSSES,
     MASKED_LM_LOSSES,
     TASK_LOSSES,
+    check_batch,
     check_losses,
     fit_default,
     learn_rows,
@@ -236,10 +237,11 @@ def _student(
 
 
 def _fit(course: Course, options: DistillStage, built: BuiltStudent, teacher: LoadedModel, console: Console) -> Course:
-    if options.losses or options.method:
-        return course
-    widths = (built.model.config.hidden_size, teacher.model.config.hidden_size)
-    return fit_default(course, widths, "distill", console)
+    if not (options.losses or options.method):
+        widths = (built.model.config.hidden_size, teacher.model.config.hidden_size)
+        course = fit_default(course, widths, "distill", console)
+    check_batch(course, options.batch_size, "distill")
+    return course
 
 
 def _start(source: str, teacher: LoadedModel, head: str, fields: dict[str, Any]) -> BuiltStudent:

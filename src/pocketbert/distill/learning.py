@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pocketbert.distill.cache.opening import SignalCache
 from pocketbert.distill.datasets import EncodedRows
+from pocketbert.distill.matching import MATCHES
 from pocketbert.distill.objective import OF_LOGITS
 from pocketbert.distill.phases import Course, train_phases
 from pocketbert.distill.prediction import predict
@@ -60,6 +61,26 @@ def check_losses(course: Course, kind: Literal["task", "masked_lm", "embedding"]
             )
         if not any(phase.losses.model_dump().values()):
             raise PocketBertError(f"{stage}: every loss has weight 0; give one of them a weight")
+
+
+def check_batch(course: Course, batch_size: int, stage: str) -> None:
+    """Refuse forward passes of too few texts for losses that compare them with one another: they would all be 0.
+
+    Args:
+        course: what is learnt by.
+        batch_size: texts of a forward pass.
+        stage: its name, for the message.
+
+    Raises:
+        PocketBertError: a loss of weight has nothing to compare.
+    """
+    for name, match in MATCHES.items():
+        weighed = any(getattr(phase.losses, name) for phase in course.phases)
+        if weighed and batch_size < match.least_texts:
+            raise PocketBertError(
+                f"{stage}: losses.{name} compares at least {match.least_texts} texts of a forward pass with one "
+                f"another, but batch_size is {batch_size}; raise it, for accumulation does not add to a forward pass"
+            )
 
 
 def fit_default(course: Course, widths: tuple[int, int], stage: str, console: Console) -> Course:

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from pocketbert.distill import ranks
 from pocketbert.distill.datasets import EncodedRows
-from pocketbert.distill.learning import TASK_LOSSES, check_losses, evaluator, fit_default, learn_rows
+from pocketbert.distill.learning import TASK_LOSSES, check_batch, check_losses, evaluator, fit_default, learn_rows
 from pocketbert.distill.phases import Course, share_of
 from pocketbert.distill.rows import TaskRows, check_purpose, encode_role, fingerprints, read_rows, training_inputs
 from pocketbert.distill.stage import StageFolder
@@ -106,6 +106,7 @@ def prune(
         raise PocketBertError(f"prune: {UNLABELLED}, and they say what matters; distil a smaller student instead")
     course = Course.of(options.losses or TASK_LOSSES, options.temperature)
     check_losses(course, "task", "prune")
+    check_batch(course, options.recover.batch_size, "prune")
     parent = Parent(role=UNPRUNED, source=model, weights=hash_weights(model))
     prints = fingerprints(data)
     # A default that changes makes another model.

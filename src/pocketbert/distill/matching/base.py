@@ -84,6 +84,7 @@ class Match(nn.Module, ABC):
 
     Attributes:
         name: of the loss in a recipe.
+        least_texts: of a forward pass, with fewer of which there is nothing to compare.
         student: what of the student it looks at.
         teacher: what of the teacher it looks at.
 
@@ -92,6 +93,7 @@ class Match(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    least_texts: ClassVar[int] = 1
     student: Inside
     teacher: Inside
 

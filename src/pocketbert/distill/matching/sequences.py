@@ -47,6 +47,7 @@ class Contrastive(_OfTexts):
     """A text's vector: nearest to the teacher's of the same text among those of a batch."""
 
     name = "contrastive"
+    least_texts = 2
 
     def __init__(self, models: Models, how: Comparison) -> None:
         super().__init__(models, how)
@@ -62,6 +63,7 @@ class Similarities(_OfTexts):
     """How near each text of a batch is to the others: the same in both models, whatever their widths."""
 
     name = "similarities"
+    least_texts = 3
 
     def forward(self, student: Seen, teacher: Seen, step: Step) -> Tensor:
         """See :func:`~pocketbert.distill.losses.similarity_loss`; the other texts are those of the micro-batch."""
