@@ -9,46 +9,29 @@ import time
 import pytest
 import yaml
 from filelock import FileLock
-from rich.console import Console
 
+import searches
 import tiny
 from pocketbert import pipeline
 from pocketbert.errors import Interrupted, PocketBertError
 from pocketbert.pipeline import tuning
-from pocketbert.pipeline.sampling import suggest
-from pocketbert.pipeline.space import marks, read_space
 from pocketbert.pipeline.trials import Trial, Tuning
 from pocketbert.recipe import Recipe, load_recipe, parse_section
-
-QUIET = Console(quiet=True)
-RATE, LAYERS, HEADS = "stages.1.distill.learning_rate", "student.layers", "student.heads"
-SPACE = {RATE: {"low": 1e-4, "high": 1e-2, "log": True}, LAYERS: {"low": 1, "high": 2}}
+from searches import HEADS, LAYERS, QUIET, RATE, SPACE, search
 
 
 @pytest.fixture
 def tree(tmp_path):
-    """A teacher that is finetuned, and a student whose shape and rate are searched."""
-    rows = {role: str(tiny.write_reviews(tmp_path / f"{role}.csv", 60, seed))
-            for seed, role in enumerate(("train", "validation", "test"))}  # fmt: skip
-    short = {"batch_size": 8, "precision": "fp32", "dropout": 0.0}
-    return {
-        "name": "tiny",
-        "output": str(tmp_path / "run"),
-        "teacher": {"model": str(tiny.make_checkpoint(tmp_path / "teacher"))},
-        "student": {"layers": 1},
-        "data": {"task": "classification", **rows, "max_length": 32},
-        "stages": [{"finetune": {"steps": 3, **short}}, {"distill": {"steps": 8, **short}}],
-        "tune": {"trials": 3, "space": SPACE},
-    }
-
-
-def search(tree):
-    return pipeline.tune(Recipe.model_validate(tree), console=QUIET)
+    return searches.make_tree(tmp_path)
 
 
 def told(tuning: Tuning):
     """What a search found, but for its times."""
     return [trial.model_dump(exclude={"seconds"}) for trial in tuning.trials], tuning.best
+
+
+def first_trial(tmp_path):
+    return tmp_path / "run" / "search" / "trials" / "0001.json"
 
 
 def folders(tmp_path):
@@ -176,14 +159,28 @@ def test_a_search_that_is_asked_to_stop_says_so_and_keeps_its_time(tree, tmp_pat
 
     def stop(search, recipe, own, stages):
         if own:
+            time.sleep(0.2)
             raise Interrupted("stopped by SIGTERM")
         return walk(search, recipe, own, stages)
 
     monkeypatch.setattr(tuning, "_walk", stop)
-    with pytest.raises(Interrupted):
-        search(tree)
-    trial = Trial.model_validate_json((tmp_path / "run" / "search" / "trials" / "0001.json").read_bytes())
-    assert trial.state == "running" and trial.score is None
+    for stopped in (1, 2):  # the second goes on with the same trial
+        with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+            search(tree)
+        trial = Trial.model_validate_json(first_trial(tmp_path).read_bytes())
+        assert trial.state == "running" and trial.score is None
+        assert 0.2 * stopped <= trial.seconds < 10
+
+
+@pytest.mark.parametrize("state", ["running", "finished"])
+def test_what_was_spent_before_counts_when_a_search_goes_on(tree, tmp_path, state):
+    tree["tune"]["trials"] = 1
+    (trial,) = search(tree).trials
+    update = {"state": state, "seconds": 1000.0} | ({"score": None} if state == "running" else {})
+    first_trial(tmp_path).write_text(trial.model_copy(update=update).model_dump_json())
+    tree["tune"] |= {"trials": 9, "budget": 1000}
+    (again,) = search(tree).trials
+    assert again.score == trial.score and again.seconds >= 1000
 
 
 def test_without_optuna_there_is_a_hint(tree, monkeypatch):
@@ -202,102 +199,6 @@ def kill_at(recipe, reached):
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-
-
-@pytest.mark.parametrize(
-    ("path", "values", "message"),
-    [
-        ("stages.1.distill.learning_rat", {"low": 1, "high": 2}, r"stages\.1\.distill\.learning_rat: there is no such"),
-        ("stages.7.distill.epochs", {"low": 1, "high": 2}, r"tune\.space\.stages\.7\.distill\.epochs: .*at '7'"),
-        (RATE, {"low": 0, "high": 1}, r"learning_rate: Input should be greater than 0"),
-        (RATE, {"choices": [1e-4, -1]}, r"learning_rate: Input should be greater than 0"),
-        (LAYERS, {"low": 1.5, "high": 3}, r"student\.layers: Input should be a valid integer"),
-        (LAYERS, {"low": 1, "high": 3, "step": 0.5}, "takes whole numbers, but the step is 0.5"),
-        ("data.on_error", {"low": 0, "high": 1}, "none of the values|Input should be"),
-        ("stages.1.distill.without_teacher", {"low": 0, "high": 1}, "takes no numbers; name its values as choices"),
-        ("gates.kept", {"low": 0.5, "high": 0.9}, r"tune\.space\.gates\.kept: bears not on the score"),
-        ("data.limit", {"low": 20, "high": 50}, r"tune\.space\.data\.limit: scores on other rows cannot be compared"),
-        ("stages.2.trim.changed", {"low": 0.1, "high": 0.2}, r"comes after the last stage that trains \(stages\.1\)"),
-    ],
-)  # fmt: skip
-def test_fields_that_cannot_be_searched_are_refused_by_name(tree, tmp_path, path, values, message):
-    tree["stages"].append({"trim": {}})
-    tree["tune"]["space"] = {path: values}
-    with pytest.raises(PocketBertError, match=message):
-        search(tree)
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"low": 2, "high": 1}, r"low \(2\) is above high \(1\)"),
-        ({"low": 1}, "name low and high, or choices"),
-        ({}, "name low and high, or choices"),
-        ({"low": 1, "high": 2, "choices": [1]}, "name low and high, or choices"),
-        ({"low": 0, "high": 2, "log": True}, "log needs numbers above 0, but low is 0"),
-        ({"low": 1, "high": 2, "log": True, "step": 1}, "name one of log and step"),
-        ({"choices": [1, 2], "log": True}, "log and step are of numbers"),
-        ({"choices": []}, "at least 1 item"),
-    ],
-)
-def test_ranges_that_are_none_are_refused_by_name(tree, values, message):
-    tree["tune"]["space"] = {RATE: values}
-    with pytest.raises(PocketBertError, match=rf"tune\.space\.{RATE}.*: .*{message}"):
-        parse_section(Recipe, tree, "recipe.yaml")
-
-
-def test_a_recipe_without_a_search_is_refused(tree):
-    del tree["tune"]
-    with pytest.raises(PocketBertError, match="names no fields to search; add a section tune"):
-        search(tree)
-
-
-def test_text_that_scores_are_made_of_is_not_searched(tree, tmp_path):
-    text = str(tiny.write_text(tmp_path / "text.txt", 60))
-    tree["stages"] = [{"distill": {"corpus": text}}]
-    tree["tune"]["space"] = {"stages.0.distill.block": {"low": 16, "high": 32}}
-    with pytest.raises(PocketBertError, match="scores on other text, or of other tokens, cannot be compared"):
-        search(tree)
-
-
-@pytest.mark.parametrize("path", ["stages.1.distill", "stages.1", "data", "student", "stages.1.distill.data"])
-def test_a_whole_section_is_refused_by_name(tree, path):
-    tree["stages"][1]["distill"]["data"] = tree["data"]
-    values = {"stages.1": [{"distill": {}}]}.get(path, [{}])
-    tree["tune"]["space"] = {path: {"choices": values}}
-    with pytest.raises(PocketBertError, match=rf"tune\.space\.{path}: is a whole section|task|train"):
-        search(tree)
-
-
-def test_what_a_tokenizer_is_made_of_is_not_searched_before_text(tree, tmp_path):
-    text = str(tiny.write_text(tmp_path / "text.txt", 60))
-    del tree["teacher"], tree["data"]
-    tree["stages"] = [{"pretrain": {"corpus": text}}, {"distill": {"corpus": text, "losses": {"masked_lm": 1}}}]
-    for field, choices in {"vocabulary": [200, 300], "lowercase": [True, False]}.items():
-        tree["tune"]["space"] = {f"stages.0.pretrain.{field}": {"choices": choices}}
-        with pytest.raises(PocketBertError, match="scores on other text, or of other tokens, cannot be compared"):
-            search(tree)
-    tree["tune"]["space"] = {"stages.1.distill.seed": {"low": 0, "high": 3}}
-    with pytest.raises(PocketBertError, match=r"hides other tokens .*; set masking\.seed"):
-        search(tree)
-    tree["stages"][1]["distill"]["masking"] = {"seed": 0}
-    assert read_space(Recipe.model_validate(tree), Recipe.model_validate(tree).tune.space)
-
-
-def test_what_would_leave_every_trial_without_a_score_is_told_before(tree, tmp_path):
-    text = str(tiny.write_text(tmp_path / "text.txt", 60))
-    tree["stages"] = [{"distill": {"corpus": text, "method": "minilmv2"}}]
-    tree["tune"]["space"] = {"stages.0.distill.learning_rate": {"low": 1e-4, "high": 1e-2}}
-    with pytest.raises(PocketBertError, match=r"stages\.0\.distill teaches no answers .*; add a stage on the rows"):
-        search(tree)
-    tree["stages"] = [{"distill": {}}]
-    pairs = tmp_path / "pairs.csv"
-    pairs.write_text("text,pair,label\n" + "the cat,a dog,1.5\nan owl,the owl,4.5\n" * 5)
-    tree["data"] = {"task": "embedding", "train": text, "test": str(pairs), "max_length": 32}
-    with pytest.raises(PocketBertError, match=r"name scored pairs in data\.validation"):
-        search(tree)
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("section", "field"), [("teacher", "model"), ("student", "start")])
@@ -324,30 +225,3 @@ def test_another_start_of_the_student_is_another_search(tree, tmp_path):
     tiny.make_checkpoint(start, layers=1, seed=5)
     with pytest.raises(PocketBertError, match="holds a search of another space, recipe or data"):
         search(tree)
-
-
-def test_suggestions_follow_from_seed_and_trials_alone(tree):
-    recipe = Recipe.model_validate(tree)
-    axes = read_space(recipe, recipe.tune.space)
-    trials = []
-    for number in range(1, 30):
-        values = suggest(axes, 5, trials)
-        assert values == suggest(axes, 5, trials)
-        assert 1e-4 <= values[RATE] <= 1e-2 and values[LAYERS] in (1, 2) and type(values[LAYERS]) is int
-        # The higher the rate the better, one layer fails.
-        score = values[RATE] if values[LAYERS] == 2 else None
-        trials.append(Trial(number=number, values=values, state="finished" if score else "failed", score=score))
-    assert suggest(axes, 6, []) != suggest(axes, 5, [])
-    late = trials[15:]
-    assert sum(trial.values[LAYERS] == 2 for trial in late) > len(late) * 0.6
-    assert sum(trial.values[RATE] > 1e-3 for trial in late) > len(late) * 0.6
-
-
-def test_folders_are_shared_by_what_bears_on_them(tree):
-    tree["tune"]["space"] = {"stages.0.finetune.epochs": {"choices": [1, 2]}, LAYERS: SPACE[LAYERS]}
-    tree["stages"][0]["finetune"].pop("steps")
-    recipe = Recipe.model_validate(tree)
-    axes = read_space(recipe, recipe.tune.space)
-    one = marks(axes, {"stages.0.finetune.epochs": 1, LAYERS: 1}, 2)
-    other = marks(axes, {"stages.0.finetune.epochs": 1, LAYERS: 2}, 2)
-    assert one[1] == other[1] and one[2] != other[2]
