@@ -84,6 +84,22 @@ def test_a_whole_section_is_refused_by_name(tree, path):
         search(tree)
 
 
+@pytest.mark.parametrize("values", [{"choices": [0, 1]}, {"low": 0, "high": 1}])
+def test_a_layer_of_a_map_is_searched(tree, values):
+    tree["stages"][1]["distill"]["layer_map"] = [[0, 0]]
+    tree["tune"] = {"trials": 1, "space": {"stages.1.distill.layer_map.0.1": values}}
+    (trial,) = search(tree).trials
+    (layer,) = trial.values.values()
+    assert trial.state == "finished" and layer in (0, 1) and type(layer) is int
+
+
+def test_a_layer_between_two_is_refused(tree):
+    tree["stages"][1]["distill"]["layer_map"] = [[0, 0]]
+    tree["tune"]["space"] = {"stages.1.distill.layer_map.0.1": {"low": 0, "high": 1.5}}
+    with pytest.raises(PocketBertError, match=r"layer_map: .* is none of uniform, last, top"):
+        search(tree)
+
+
 def test_what_a_tokenizer_is_made_of_is_not_searched_before_text(tree, tmp_path):
     text = str(tiny.write_text(tmp_path / "text.txt", 60))
     del tree["teacher"], tree["data"]

@@ -109,7 +109,7 @@ def marks(axes: list[Axis], values: Mapping[str, Any], stages: int) -> dict[int,
 
 def _check_values(recipe: Recipe, path: str, field: SearchedField) -> bool:
     """Whether the field takes whole numbers only; each end, or each choice, is put into the recipe to see."""
-    ends = [field.low, field.high] if field.choices is None else field.choices
+    ends = _ends(field) if field.choices is None else field.choices
     read = [_reach(with_values(recipe, {path: value}), path) for value in ends]
     if field.choices is not None:
         return False
@@ -124,8 +124,14 @@ def _check_values(recipe: Recipe, path: str, field: SearchedField) -> bool:
 def _reach(recipe: Recipe, path: str) -> Any:
     node: Any = recipe
     for key in path.split("."):
-        node = node[int(key)] if isinstance(node, list) else getattr(node, key)
+        node = node[int(key)] if isinstance(node, list | tuple) else getattr(node, key)
     return node
+
+
+def _ends(field: SearchedField) -> list[Any]:
+    """The least and the greatest value; whole numbers as such, for some fields take no other kind."""
+    ends = [end for end in (field.low, field.high) if end is not None]
+    return [int(end) for end in ends] if all(end.is_integer() for end in ends) else [*ends]
 
 
 def _first_stage(recipe: Recipe, path: str, scored: int) -> int:
