@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pocketbert.distill.methods import METHODS
-from pocketbert.recipe import Losses, Stage
+from pocketbert.distill.learning import EMBEDDING_LOSSES, MASKED_LM_LOSSES, OTHER_WIDTH_LOSSES, TASK_LOSSES
+from pocketbert.distill.methods import METHODS, choose_course
+from pocketbert.recipe import DistillStage, Losses, Stage
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "losses"
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -57,20 +58,64 @@ def test_a_stage_is_accepted_and_has_the_loss(name):
         assert getattr(stages[0].losses, name.replace("-", "_")) > 0
 
 
+def read_losses(text):
+    """Weights by loss, as in "5 `soft_targets` + `cosine`"."""
+    terms = [re.fullmatch(r"(?:([\d.]+) )?`(\w+)`", term) for term in text.split(" + ")]
+    return {term[2]: float(term[1] or 1) for term in terms}
+
+
+def read_phases(cell, same=None):
+    """Share, weights and temperature of each phase in a cell of the table; ``same`` is the first one on text."""
+    phases = []
+    for part in [] if cell == "–" else cell.split("; "):
+        share, what, temperature = re.fullmatch(r"(?:(\d+) % )?(.*?)(?:, T = (\d+))?", part).groups()
+        if what.startswith("the same"):
+            _, losses, temperature = same
+        elif what == "*answers*":
+            losses, temperature = ANSWERS
+        else:
+            losses, temperature = read_losses(what), float(temperature) if temperature else None
+        phases.append((float(share or 100) / 100, losses, temperature))
+    return phases
+
+
+def weights_of(losses):
+    return {loss: weight for loss, weight in losses.model_dump().items() if weight}
+
+
+def phases_of(phases):
+    """The same of a method; the temperature is one of soft targets."""
+    return [
+        (pytest.approx(phase.share), weights_of(phase.losses), phase.temperature if phase.losses.soft_targets else None)
+        for phase in phases
+    ]
+
+
+ANSWERS = read_losses(re.search(r"^\*answers\*: (.*), T = 2\.", README, re.MULTILINE)[1]), 2.0
+
+
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_is_in_the_table_with_all_its_losses(name):
+def test_a_method_is_what_the_table_says(name):
+    """The weights, temperatures and shares of the papers stand there, and nowhere else outside the code."""
     row = re.search(rf"^\| `{name}` \|(.*)\|(.*)\|(.*)\|.*\|$", README, re.MULTILINE)
     method = METHODS[name]
     text, rows, layers = (cell.strip() for cell in row.groups())
-    # "The same" is what stands in the cell for text.
-    for cell, phases in ((text, method.text), (text + rows, method.rows)):
-        for phase in phases:
-            weighed = {loss for loss, weight in phase.losses.model_dump().items() if weight}
-            assert all(f"`{loss}`" in cell for loss in weighed) or "*answers*" in cell
+    on_text = read_phases(text)
+    assert phases_of(method.text) == on_text
+    assert phases_of(method.rows) == read_phases(rows, on_text[0] if on_text else None)
     assert layers in ("", f"`{method.layer_map}`")
-    shares = [f"{phase.share:.0%}".replace("%", " %") for phase in method.rows if phase.share < 1]
-    assert all(share in rows for share in shares)
     assert f"**{name}**" in README
+
+
+def test_the_defaults_are_those_that_the_page_says():
+    (default,) = choose_course(DistillStage(), "rows", TASK_LOSSES).phases
+    rows = re.search(r"that of `distilbert` on text, and\n(.*) at T = 2 on rows\.", README)[1]
+    assert weights_of(TASK_LOSSES) == read_losses(rows)
+    ((_, on_text, temperature),) = phases_of(METHODS["distilbert"].text)
+    assert weights_of(MASKED_LM_LOSSES) == on_text and temperature == default.temperature == 2
+    embeddings = re.search(r"the default is (.*), or (`\w+`) for a student of another width", README)
+    assert weights_of(EMBEDDING_LOSSES) == read_losses(embeddings[1])
+    assert weights_of(OTHER_WIDTH_LOSSES) == read_losses(embeddings[2])
 
 
 def test_the_picture_shows_every_method():
