@@ -24,6 +24,12 @@ def make_bar(console: Console) -> Progress:
     )
 
 
+def clock_time(seconds: float) -> str:
+    """A duration as hours, minutes and whole seconds: ``0:01:30``."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
 class Meter:
     """Counts rows, or what else is done one by one; a bar on a terminal, else a line now and then.
 
@@ -60,6 +66,5 @@ class Meter:
         self._bar.update(self._task, completed=self._done, detail=detail)
         if not self._console.is_terminal and now - self._line >= LINE_SECONDS:
             self._line = now
-            seconds = int((self._total - self._done) / max(rate, 1e-9))
-            left = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+            left = clock_time((self._total - self._done) / max(rate, 1e-9))
             self._console.print(f"{self._title}: {detail} · {left} left", highlight=False)

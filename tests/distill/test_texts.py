@@ -2,12 +2,16 @@
 
 import io
 import json
+import re
+from contextlib import suppress
 
 import jobs
 import pytest
 from rich.console import Console
 
 import tiny
+from pocketbert import bars
+from pocketbert.data import corpus
 from pocketbert.distill.texts import open_corpus, prepare_texts
 from pocketbert.errors import DataError
 from pocketbert.recipe import PretrainStage
@@ -51,9 +55,37 @@ def test_a_guessed_text_column_is_told_when_the_text_is_tokenised(tmp_path):
     rows = [{"id": "x", "review": "the fine cat"}, {"id": "y", "review": "a dull dog"}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     console = Console(file=io.StringIO())
-    corpus = open_corpus([str(tmp_path / "a.jsonl")], TOKENIZER, tmp_path / "corpora", console)
-    assert corpus.documents == 2
+    assert open_corpus([str(tmp_path / "a.jsonl")], TOKENIZER, tmp_path / "corpora", console).documents == 2
     assert "guessed columns: text_column='review'" in console.file.getvalue().splitlines()
+
+
+def test_tokenising_tells_how_far_it_is_where_there_is_no_terminal(tmp_path, monkeypatch):
+    """Also when it goes on after a kill: what was there before counts as done."""
+    monkeypatch.setattr(bars, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(corpus, "BATCH_CHARACTERS", 200)
+    text = tiny.write_text(tmp_path / "text.txt", 40)
+    total = sum(map(len, text.read_text().strip().split("\n\n")))
+    append, batches = corpus._append, iter(range(3))
+
+    def append_three(*args):
+        if next(batches, None) is None:
+            raise KeyboardInterrupt
+        append(*args)
+
+    def tokenise():
+        console = Console(file=io.StringIO(), width=200)
+        with suppress(KeyboardInterrupt):
+            open_corpus([str(text)], TOKENIZER, tmp_path / "corpora", console)
+        lines = re.findall(r"^tokenising: ([\d,]+) of ([\d,]+) characters · .* left$", console.file.getvalue(), re.M)
+        return [tuple(int(number.replace(",", "")) for number in line) for line in lines]
+
+    monkeypatch.setattr(corpus, "_append", append_three)
+    begun = tokenise()
+    monkeypatch.setattr(corpus, "_append", append)
+    rest = tokenise()
+    assert len(begun) == 3 and {whole for _, whole in begun + rest} == {total}
+    done = [each for each, _ in begun + rest]
+    assert done == sorted(set(done)) and done[0] >= 200 and done[-1] == total
 
 
 def test_the_text_column_can_be_named(tmp_path):
@@ -63,7 +95,7 @@ def test_the_text_column_can_be_named(tmp_path):
     console = Console(file=io.StringIO())
     streams = []
     for column in ("review", "answer"):
-        corpus = open_corpus([str(table)], TOKENIZER, tmp_path / "corpora", console, column)
-        streams.append(TOKENIZER.decode(corpus.block(0, 12, TOKENIZER.cls_token_id, TOKENIZER.sep_token_id)))
+        read = open_corpus([str(table)], TOKENIZER, tmp_path / "corpora", console, column)
+        streams.append(TOKENIZER.decode(read.block(0, 12, TOKENIZER.cls_token_id, TOKENIZER.sep_token_id)))
     assert "cat" in streams[0] and "dog" in streams[1]
     assert "guessed" not in console.file.getvalue()

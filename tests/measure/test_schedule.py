@@ -24,12 +24,12 @@ def test_a_terminal_gets_a_bar_that_goes_away():
 
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch):
-    monkeypatch.setattr(schedule, "_LINE_SECONDS", 0.0)
+    monkeypatch.setattr(schedule, "LINE_SECONDS", 0.0)
     text = io.StringIO()
     with Schedule(10.0, Console(file=text, width=80)) as plan:
         plan.begin("128 texts on 1 thread")
     assert text.getvalue() == "bench: 128 texts on 1 thread · about 10 s left\n"
-    monkeypatch.setattr(schedule, "_LINE_SECONDS", 30.0)
+    monkeypatch.setattr(schedule, "LINE_SECONDS", 30.0)
     with Schedule(10.0, Console(file=text, width=80)) as plan:
         plan.begin("another")
     assert "another" not in text.getvalue()

@@ -79,7 +79,7 @@ def build_corpus(
     tokenizer: Any,
     folder: Path,
     key: str,
-    on_progress: Callable[[int, int, int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Corpus:
     """Tokenise documents into a folder, or go on with a build that was killed.
 
@@ -88,7 +88,7 @@ def build_corpus(
         tokenizer: a fast ``transformers`` tokenizer with a separator token.
         folder: where the shards go; made when absent.
         key: what the corpus is made of (source and tokenizer hashes); another key starts afresh.
-        on_progress: called after each flush with documents, characters and tokens so far.
+        on_progress: called after each flush with the characters that it is of.
 
     Returns:
         The finished corpus, opened. One that is finished already is opened without reading a text.
@@ -108,10 +108,11 @@ def build_corpus(
         for batch, encodings in _encode_ahead(batch_texts(rest), tokenizer):
             _append(folder, index, _ids(encodings, tokenizer.sep_token_id, index["dtype"]))
             index["documents"] += len(batch)
-            index["characters"] += sum(map(len, batch))
+            characters = sum(map(len, batch))
+            index["characters"] += characters
             _write_index(folder, index)
             if on_progress:
-                on_progress(index["documents"], index["characters"], sum(index["shards"]))
+                on_progress(characters)
         _finish(folder, index, len(tokenizer))
     return Corpus(folder)
 

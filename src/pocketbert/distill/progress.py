@@ -10,11 +10,8 @@ from rich.console import Console
 from rich.progress import TaskID
 from transformers import TrainerCallback
 
-from pocketbert.bars import make_bar
+from pocketbert.bars import LINE_SECONDS, clock_time, make_bar
 from pocketbert.files import write_atomically
-
-LINE_SECONDS = 30.0
-"""Between two progress lines where no terminal can redraw one."""
 
 
 class Clock:
@@ -122,8 +119,7 @@ class ProgressLine(TrainerCallback):  # type: ignore[misc]
     def _left(self, now: float) -> str:
         start, progress = self._first
         gained = self._clock.progress - progress
-        seconds = int((now - start) / gained * (1 - self._clock.progress)) if gained else 0
-        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        return clock_time((now - start) / gained * (1 - self._clock.progress) if gained else 0)
 
 
 class JsonLog(TrainerCallback):  # type: ignore[misc]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pocketbert.bars import Meter
 from pocketbert.data.corpus import Corpus, build_corpus, read_index
 from pocketbert.data.sources import fingerprint, read_texts
 from pocketbert.distill import ranks
@@ -111,32 +111,16 @@ def open_corpus(
 
 
 def _build_once(read: Callable[..., Iterator[str]], tokenizer: Any, folder: Path, key: str, console: Console) -> Corpus:
-    if read_index(folder).get("complete") and read_index(folder)["key"] == key:
+    index = read_index(folder)
+    begun = index if index.get("key") == key else {}
+    if begun.get("complete"):
         return Corpus(folder)
     # Reading is a hundred times faster than tokenising: a first pass tells how long the second will take.
     notes: list[str] = []
     total = sum(map(len, read(notes=notes)))
     for note in notes:
         console.print(note, highlight=False)
-    with _bar(console) as bar:
-        task = bar.add_task("tokenising", total=total, detail="")
-
-        def on_progress(documents: int, characters: int, tokens: int) -> None:
-            detail = f"{documents:,} documents · {tokens:,} tokens"
-            bar.update(task, completed=characters, detail=detail)
-
-        corpus = build_corpus(read(), tokenizer, folder, key, on_progress)
+    with Meter("tokenising", console, total, begun.get("characters", 0), unit="characters").shown() as meter:
+        corpus = build_corpus(read(), tokenizer, folder, key, meter.count)
     console.print(f"tokenised {corpus.documents:,} documents into {corpus.tokens:,} tokens", highlight=False)
     return corpus
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} % {task.fields[detail]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )

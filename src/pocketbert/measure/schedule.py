@@ -5,8 +5,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-_LINE_SECONDS = 30.0
-"""Between two lines where no terminal can redraw one."""
+from pocketbert.bars import LINE_SECONDS
 
 
 class Schedule:
@@ -56,6 +55,6 @@ class Schedule:
         """Say what comes now."""
         self._bar.update(self._task, description=part, completed=min(self.elapsed, self._seconds), refresh=True)
         now = time.monotonic()
-        if not self._console.is_terminal and now - self._line >= _LINE_SECONDS:
+        if not self._console.is_terminal and now - self._line >= LINE_SECONDS:
             self._console.print(f"bench: {part} · about {self.left:.0f} s left", highlight=False)
             self._line = now
