@@ -6,6 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from pocketbert.cli.command import app
 from pocketbert.errors import PocketBertError
 from pocketbert.flags import Group, with_flags
 from pocketbert.recipe import Data, DistillStage, Student
@@ -15,9 +16,9 @@ RUNNER = CliRunner()
 
 def program(*groups):
     """A command line of one command, and the sections it was given last."""
-    app, given = typer.Typer(), {}
+    made, given = typer.Typer(), {}
 
-    @app.command()
+    @made.command()
     @with_flags(*groups)
     def command(model: str, sections: dict) -> None:
         """Do it."""
@@ -25,7 +26,7 @@ def program(*groups):
 
     def call(*arguments):
         given.clear()
-        result = RUNNER.invoke(app, ["model", *map(str, arguments)])
+        result = RUNNER.invoke(made, ["model", *map(str, arguments)])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result, dict(given)
@@ -38,6 +39,14 @@ DISTILL = program(
     Group(Student, "student"),
     Group(Data, "data", optional="task", rename={"test": "data"}),
 )
+
+
+def test_every_flag_of_every_command_says_what_it_is_for():
+    commands = typer.main.get_command(app).commands.items()
+    flags = [(f"{verb} {flag.opts[0]}", flag.help) for verb, command in commands for flag in command.params
+             if flag.opts[0].startswith("--")]  # fmt: skip
+    assert len(flags) > 200
+    assert not [flag for flag, text in flags if not (text or "").partition("[default")[0].strip(" \\")]
 
 
 def test_nothing_given_is_the_defaults():

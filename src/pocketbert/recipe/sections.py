@@ -182,12 +182,12 @@ class Training(Section):
     budget: Seconds | None = Field(None, description="time, instead of epochs or steps: 90s, 20m, 3h")
     batch_size: int = Field(32, gt=0, description="sequences per device and forward pass")
     accumulation: int = Field(1, gt=0, description="forward passes per optimiser step")
-    learning_rate: float = Field(5e-5, gt=0)
+    learning_rate: float = Field(5e-5, gt=0, description="the highest, reached after the warm-up")
     warmup_ratio: float = Field(0.05, ge=0, lt=1, description="share of the run spent warming up")
-    weight_decay: float = Field(0.0, ge=0)
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.98, ge=0, lt=1)
-    epsilon: float = Field(1e-6, gt=0)
+    weight_decay: float = Field(0.0, ge=0, description="of AdamW")
+    beta1: float = Field(0.9, ge=0, lt=1, description="of AdamW")
+    beta2: float = Field(0.98, ge=0, lt=1, description="of AdamW")
+    epsilon: float = Field(1e-6, gt=0, description="of AdamW")
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
     dropout: float | None = Field(None, ge=0, lt=1, description="the model's own when absent")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
@@ -197,7 +197,7 @@ class Training(Section):
     patience: int | None = Field(None, gt=0, description="validations without gain before stopping")
     save_every: Seconds = Field(300.0, description="time between checkpoints")
     save_steps: int | None = Field(None, gt=0, description="steps between checkpoints, instead of time")
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(0, ge=0, lt=2**32, description="of new weights, order, masks and dropout")
 
     @model_validator(mode="after")
     def _one_length(self) -> "Training":

@@ -39,17 +39,15 @@ class PretrainStage(Training):
     tokenizer: str | None = Field(None, description="a directory or vocab.txt; trained on the text when absent")
     vocabulary: int = Field(30522, gt=100, description="pieces of a tokenizer trained here")
     lowercase: bool = Field(True, description="for a tokenizer trained here")
-    layers: int = Field(12, gt=0)
-    hidden_size: int = Field(768, gt=0)
-    heads: int = Field(12, gt=0)
+    layers: int = Field(12, gt=0, description="of the BERT")
+    hidden_size: int = Field(768, gt=0, description="of the BERT")
+    heads: int = Field(12, gt=0, description="of the BERT; must divide hidden_size")
     feed_forward: int | None = Field(None, gt=0, description="four times hidden_size when absent")
     positions: int = Field(512, ge=8, description="longest input the model can take")
     block: int = Field(128, ge=8, description="tokens per training sequence, special tokens included")
     masking: Masking = Masking()
-    epochs: float | None = Field(None, gt=0)
-    batch_size: int = Field(32, gt=0)
-    learning_rate: float = Field(5e-4, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    learning_rate: float = Field(5e-4, gt=0, description=Training.model_fields["learning_rate"].description)
+    weight_decay: float = Field(0.01, ge=0, description=Training.model_fields["weight_decay"].description)
 
 
 class FinetuneStage(Training):
