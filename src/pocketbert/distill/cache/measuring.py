@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from transformers import PreTrainedModel
 
 from pocketbert.data.order import Position
@@ -53,23 +52,17 @@ def measure_error(
     sums, rows = torch.zeros(4, dtype=torch.float64), 0
     with evaluating(student):
         for own, theirs, told in _answers(asking, cached, read, student, numbers[:SAMPLES]):
-            full = _divergences(own, theirs, temperature) * temperature**2
+            full = losses.soft_target_divergences(own, theirs, temperature) * temperature**2
             if isinstance(told, TopK):
                 kept, rest = losses.top_k_divergences(own, told, temperature) * temperature**2, told.rest.exp()
             else:
-                kept = _divergences(own, told, temperature) * temperature**2
+                kept = losses.soft_target_divergences(own, told, temperature) * temperature**2
                 rest = torch.zeros_like(kept)
             parts = (full, kept, (kept - full).square(), rest)
             sums += torch.stack([values.double().sum().cpu() for values in parts])
             rows += len(own)
     full_mean, kept_mean, squared, rest = (sums / rows).tolist()
     return {"full": full_mean, "kept": kept_mean, "deviation": squared**0.5, "rest": rest}
-
-
-def _divergences(own: Tensor, theirs: Tensor, temperature: float) -> Tensor:
-    """(rows,) KL divergence of softened distributions."""
-    student, teacher = (functional.log_softmax(logits.float() / temperature, dim=-1) for logits in (own, theirs))
-    return functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
 
 
 def _answers(

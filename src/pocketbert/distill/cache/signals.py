@@ -58,10 +58,6 @@ class CachedSamples(Dataset[dict[str, Any]]):
         entry = self._places[epoch * len(self) + position.sample]
         return {**self.samples[Position(epoch, position.sample)], _ENTRY: int(entry)}
 
-    def missing(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some entries that are not there; an entry has the number epoch × samples + sample."""
-        return numbers[self._places[numbers] < 0]
-
     def collate(self, samples: Sequence[dict[str, Any]]) -> Batch:
         """A batch of the samples, and beside it what the teacher said."""
         entries = [sample.pop(_ENTRY) for sample in samples]

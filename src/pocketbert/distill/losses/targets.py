@@ -27,10 +27,15 @@ def soft_target_loss(
     """
     check_shapes(student_logits, teacher_logits)
     check_temperature(temperature)
+    total = soft_target_divergences(student_logits, teacher_logits, temperature).sum()
+    return total * temperature**2 / divisor(student_logits, count)
+
+
+def soft_target_divergences(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """(rows,) the divergences that :func:`soft_target_loss` is made of."""
     student = functional.log_softmax(student_logits.float() / temperature, dim=-1)
     teacher = functional.log_softmax(teacher_logits.float() / temperature, dim=-1)
-    total = functional.kl_div(student, teacher, reduction="sum", log_target=True)
-    return total * temperature**2 / divisor(student_logits, count)
+    return functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
 
 
 def binary_soft_target_loss(
