@@ -44,6 +44,7 @@ def path(tmp_path):
         ({"data": {"task": "classification", "labels": ["a", "b", "a"]}}, "data: labels: 'a' stands there twice"),
         ({"student": {"start": "general", "layers": 2, "init": "first"}}, "student: a student that starts from general "
          "has its shape; leave out layers, init"),
+        ({"data": {"task": "multi_label", "label_separator": ""}}, "data.label_separator: String should have at least"),
         ({"student": {"init": "foo"}}, "student.init: 'foo' is none of the values it can have"),
         ({"stages": [{"distill": {"seed": 2**32}}]}, "stages.0.distill.seed: Input should be less than 4294967296"),
         ({"gates": {"kept": 97}}, "gates.kept: Input should be less than 2"),
@@ -130,6 +131,9 @@ def test_wrong_overrides_are_named(path, override, message):
     ("text", "message"),
     [
         ("name: [", "not valid YAML"),
+        (RECIPE + "name: other\n", r"recipe\.yaml line 10: 'name' stands there twice, first in line 2; leave one"),
+        (RECIPE.replace("layers: 3", "layers: 3, 'layers': 4"), r"line 4: 'layers' stands there twice"),
+        (RECIPE.replace("{epochs: 2}", "\n      epochs: 2\n      epochs: 3"), "line 10: 'epochs' stands there twice"),
         ("- a", "a recipe is a mapping"),
         ("", "a recipe is a mapping"),
         ("name: x", "stages: Field required"),
@@ -150,6 +154,19 @@ def test_wrong_recipes_are_named_with_their_field(tmp_path, text, message):
     with pytest.raises(PocketBertError, match=message) as error:
         load_recipe(path)
     assert str(error.value).startswith(str(path))
+
+
+def test_a_key_that_comes_with_another_mapping_too_is_not_taken_for_a_repeat(path):
+    """Whichever of the mappings is read first."""
+    path.write_text("""
+name: reviews
+stages:
+  - distill: {masking: &masks {rate: 0.2}, corpus: a.txt}
+  - distill: &lesson {masking: {<<: *masks, rate: 0.3}, corpus: a.txt}
+  - distill: {<<: *lesson, masking: {<<: *masks, mask: 0.9}}
+""")
+    rates = [(stage.distill.masking.rate, stage.distill.masking.mask) for stage in load_recipe(path).stages]
+    assert rates == [(0.2, 0.8), (0.3, 0.8), (0.2, 0.9)]
 
 
 def test_all_wrong_fields_come_at_once(tmp_path):

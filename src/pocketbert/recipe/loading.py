@@ -18,6 +18,29 @@ _KIND = re.compile(r"[\[(]")
 S = TypeVar("S", bound=Section)
 
 
+class _RepeatedKey(yaml.YAMLError):
+    """A key that stands twice in a mapping; the message says where."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML of which each key of a mapping counts: the plain loader silently takes the last of two."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping as it is written, before others are merged into it.
+
+        Raises:
+            _RepeatedKey: a key stands in it twice.
+        """
+        node = super().compose_mapping_node(anchor)
+        first: dict[tuple[str, str], int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in first:
+                raise _RepeatedKey(f"line {line}: {key.value!r} stands there twice, first in line {first[name]}")
+            first[name] = line
+        return node
+
+
 class Gates(Section):
     """Limits that a run has to hold."""
 
@@ -48,12 +71,15 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         overrides: assignments such as ``stages.1.distill.epochs=1``; values are YAML.
 
     Raises:
-        PocketBertError: the file is missing, not YAML, or a field is wrong; the message names the field.
+        PocketBertError: the file is missing, not YAML, names a field twice, or a field is wrong; the message says
+            which.
     """
     if not path.is_file():
         raise PocketBertError(f"{path}: no such recipe; `ls recipes/` shows those that come with PocketBERT")
     try:
-        tree = yaml.safe_load(path.read_bytes())
+        tree = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - a safe loader
+    except _RepeatedKey as error:
+        raise PocketBertError(f"{path} {error}; leave one of them out") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PocketBertError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(tree, dict):

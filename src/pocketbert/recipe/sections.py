@@ -106,7 +106,7 @@ class Data(Section):
     text: str | None = Field(None, description="column of the text; guessed when absent")
     pair: str | None = Field(None, description="column of the second text of a pair")
     label: str | None = Field(None, description="column of the label, the labels or the number to predict")
-    label_separator: str = Field(",", description="between the labels of one multi-label row")
+    label_separator: str = Field(",", min_length=1, description="between the labels of one multi-label row")
     labels: list[str] | None = Field(None, description="the labels in order; collected from train when absent")
     tokens: str | None = Field(None, description="column of a row's words (token classification)")
     tags: str | None = Field(None, description="column of a row's tags (token classification)")
