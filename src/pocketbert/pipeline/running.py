@@ -172,8 +172,8 @@ def _embedded(recipe: Recipe) -> bool:
     def sources() -> Iterable[str]:
         for data in (recipe.data, *(getattr(stage.options, "data", None) for stage in recipe.stages)):
             if data is not None:
-                for sources in (data.train, data.test, data.validation, data.unlabelled):
-                    yield from sources or []
+                for named in (data.train, data.test, data.validation, data.unlabelled):
+                    yield from named or []
         for stage in recipe.stages:
             yield from getattr(stage.options, "corpus", None) or []
 

@@ -8,7 +8,7 @@ from pocketbert.errors import PocketBertError
 from pocketbert.models.inside import Seen
 
 MOST_RELATION_HEADS = 48
-"""The number that was best for a student of base size (Wang et al. 2021, table 8)."""
+"""The number that was best for a student of base size (Wang et al. 2021)."""
 
 
 class _HeadByHead(Match):

@@ -12,8 +12,8 @@ def pair_layers(layer_map: LayerMap, student: int, teacher: int) -> Pairs:
 
     Args:
         layer_map: ``uniform`` spreads the student's layers over the teacher's, so that the last are compared with one
-            another (Jiao et al. 2020, section 4.1; Sun et al. 2019, PKD-Skip); ``last`` compares them with the
-            teacher's last ones (PKD-Last); ``top`` compares the last layer of both alone; or the pairs themselves.
+            another (Jiao et al. 2020; Sun et al. 2019, PKD-Skip); ``last`` compares them with the teacher's last ones
+            (PKD-Last); ``top`` compares the last layer of both alone; or the pairs themselves.
         student: layers of the student.
         teacher: layers of the teacher.
 
