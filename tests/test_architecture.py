@@ -115,3 +115,11 @@ def test_a_right_import_is_not(tmp_path, file, line):
     path.parent.mkdir(exist_ok=True)
     path.write_text(line)
     assert violations(tmp_path) == []
+
+
+def test_no_file_is_longer_than_it_may_be():
+    """CONTRIBUTING.md says 350 lines."""
+    root = Path(__file__).parents[1]
+    files = [path for folder in ("src", "tests", "benchmarks", "recipes") for path in (root / folder).rglob("*.py")]
+    long = {str(path): count for path in files if (count := len(path.read_text(encoding="utf-8").splitlines())) > 350}
+    assert files and not long
