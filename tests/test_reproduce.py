@@ -132,7 +132,7 @@ def test_what_a_budget_leaves_out_is_named(plan, capsys):
     module("lessons").learn_tasks(more)
     assert "not learnt yet, 4 in all: texts, seed 1, minilmv2" in capsys.readouterr().out
     module("tables").write_tables(more)
-    assert "Not learnt yet: texts, seed 1, minilmv2; " in (plan.out / "reproduce.md").read_text(encoding="utf-8")
+    assert "Not learnt yet: texts (seed 1); CoLA (seed 1)." in (plan.out / "reproduce.md").read_text(encoding="utf-8")
 
 
 def test_lessons_of_a_model_that_was_made_anew_do_not_stand(plan, tmp_path):
@@ -266,7 +266,7 @@ def test_an_interval_covers_rows_and_seeds():
 
 def test_what_a_teacher_adds_is_a_difference_with_its_interval():
     _, rows = module("tables")._gain_table(SimpleNamespace(students=["layers"]), learnt_of(RTE=[(0.8, 0.7, 0.65)]))
-    assert rows[0] == ["RTE", "+5.0 [5.0, 5.0]", "50.0%", "50.0%"]
+    assert rows[0] == ["RTE", "+5.0 [5.0, 5.0]", "50.0 %", "50.0 %"]
 
 
 def test_qnli_is_split_for_good(tmp_path):

@@ -76,9 +76,10 @@ class Learnt:
 
     @property
     def groups(self) -> dict[str, list[str]]:
-        """What means are taken over, by name."""
+        """What means are taken over, by name: GLUE, and all tasks where there are others."""
         glue = [task for task in self.tasks if task in GLUE]
-        return ({"GLUE": glue} if glue else {}) | {"all": self.tasks}
+        every = {} if glue == self.tasks else {"all": self.tasks}
+        return ({"GLUE": glue} if glue else {}) | every
 
     def comparisons(self, column: Column, task: str) -> list[TaskComparison]:
         """Those of a task, a seed each."""

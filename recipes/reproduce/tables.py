@@ -93,8 +93,12 @@ def _kept_table(learnt: Learnt) -> Rows:
 
 
 def _above_table(learnt: Learnt) -> Rows:
-    """The same above the majority class, which alone says what was learnt."""
-    rows = [[task, *_shares(learnt, [task], above_majority=True)] for task in learnt.tasks]
+    """The same above the majority class, which alone says what was learnt; of a teacher that is proven to be."""
+    unproven = ["–" for _ in learnt.columns]
+    rows = [
+        [task, *(_shares(learnt, [task], above_majority=True) if learnt.is_proven(task) else unproven)]
+        for task in learnt.tasks
+    ]
     for name, tasks in learnt.groups.items():
         counted = [task for task in tasks if learnt.is_proven(task)]
         rows.append([_mean_of(name, tasks, counted), *_shares(learnt, counted, above_majority=True)])
@@ -130,8 +134,10 @@ def _gain_table(plan: Plan, learnt: Learnt) -> Rows:
     rows = []
     for task in learnt.tasks:
         same = [fmean(each.agreement for each in learnt.comparisons(column, task)) for column in learnt.columns]
-        unit = "r = {:.3f}" if learnt.comparisons(learnt.columns[0], task)[0].task == Regression.name else "{:.1%}"
-        rows.append([task, *_gains(plan, learnt, [task]), *map(unit.format, same)])
+        told = (
+            "r = {:.3f}".format if learnt.comparisons(learnt.columns[0], task)[0].task == Regression.name else percent
+        )
+        rows.append([task, *_gains(plan, learnt, [task]), *map(told, same)])
     for name, tasks in learnt.groups.items():
         rows.append([f"{name}, mean of {len(tasks)}", *_gains(plan, learnt, tasks), *["" for _ in learnt.columns]])
     answers = [f"same answers: {_title(column)}" for column in learnt.columns]
@@ -176,8 +182,14 @@ def _describe_size(learnt: Learnt) -> str:
 
 
 def _describe_missing(plan: Plan) -> str:
-    left = missing(plan)
-    return f"Not learnt yet: {'; '.join(map(str, left))}." if left else ""
+    """The seeds of each task that some student has not learnt."""
+    left: dict[str, dict[int, None]] = {}
+    for unit in missing(plan):
+        left.setdefault(unit.task, {})[unit.seed] = None
+    told = [
+        f"{task} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})" for task, seeds in left.items()
+    ]
+    return f"Not learnt yet: {'; '.join(told)}." if told else ""
 
 
 def _write_json(plan: Plan, learnt: Learnt) -> None:
