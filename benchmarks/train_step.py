@@ -21,8 +21,8 @@ from common import call, compare_rounds, console, make_parser, measure_in_turn, 
 from devices import PRODUCT, product_speed, release_memory, training_device
 from pocketbert.distill.precision import torch_dtype
 from pocketbert.machine import describe_machine
+from processes import Worker
 from step_ways import Round, Work, check_losses, compare_losses, serve
-from workers import Worker
 
 GOALS = {"text": 8.0, "rows": 6.0}
 BATCHES = {"cpu": {"text": 16, "rows": 32}, "cuda": {"text": 256, "rows": 256}}

@@ -123,3 +123,14 @@ def test_no_file_is_longer_than_it_may_be():
     files = [path for folder in ("src", "tests", "benchmarks", "recipes") for path in (root / folder).rglob("*.py")]
     long = {str(path): count for path in files if (count := len(path.read_text(encoding="utf-8").splitlines())) > 350}
     assert files and not long
+
+
+def test_no_two_helpers_of_one_name_are_found_by_it():
+    """Tests put the folders of several of them on the path, and the first that is found would stand for both."""
+    root = Path(__file__).parents[1]
+    folders = (root / "tests", root / "benchmarks", root / "recipes")
+    files = [
+        path for folder in folders for path in folder.rglob("*.py") if not path.name.startswith(("test_", "conftest"))
+    ]
+    names = [path.name for path in files]
+    assert names and not {name for name in names if names.count(name) > 1}
