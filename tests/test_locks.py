@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pocketbert.errors import PocketBertError
 from pocketbert.locks import FolderLock
 
 HOLDING = """
@@ -54,6 +56,26 @@ def test_a_process_has_what_it_has_taken_before(tmp_path):
     again.release()
     command = [sys.executable, "-c", HOLDING, tmp_path]
     assert subprocess.run(command, input="", capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_another_thread_is_kept_out(tmp_path):
+    lock = FolderLock(tmp_path)
+    assert lock.take()
+    with ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(FolderLock(tmp_path).take).result()
+
+
+def test_a_folder_is_held_inside_a_block(tmp_path):
+    folder = tmp_path / "made" / "here"
+    command = [sys.executable, "-c", HOLDING, folder]
+    with FolderLock(folder).held("it is taken"):
+        assert subprocess.run(command, input="", capture_output=True, text=True, check=True).stdout == "False\n"
+    assert subprocess.run(command, input="", capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_who_does_not_get_it_is_told(tmp_path, other):
+    with pytest.raises(PocketBertError, match="it is taken"), FolderLock(tmp_path).held("it is taken"):
+        pytest.fail("the block was entered")
 
 
 @pytest.mark.parametrize("fault", [errno.ENOLCK, errno.ENOTSUP])

@@ -12,8 +12,8 @@ beside this file says what each makes and how a budget is shared out.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -39,6 +39,8 @@ STEPS: dict[str, Callable[[Plan], None]] = {
     "tasks": learn_tasks,
     "table": write_tables,
 }
+SIZE = "size"
+"""File in the folder of a run that remembers its size: settings of the tasks go by it."""
 BUDGETS = {"teacher": 54 * 60.0, "general": 45 * 60.0}
 """Seconds of the steps that are told no other; ``tasks`` then learns everything."""
 
@@ -47,46 +49,34 @@ def main() -> None:
     """Walk the steps that are named, in the order in which they build on one another."""
     flags = _flags()
     out = flags.out / "short" if flags.short else flags.out
+    learns = flags.steps != ["table"]
+    refusal = f"{out}: another process is working there; let it end, or name another --out"
     # Tables can be looked at while others learn.
-    with nullcontext() if flags.steps == ["table"] else _alone(out):
-        size = SHORT if flags.short else settle_size(out, flags.size)
-        for name, step in STEPS.items():
-            if name in flags.steps:
-                console.rule(name, characters="═", align="left")
-                step(_plan(flags, name, out, size))
+    with FolderLock(out).held(refusal) if learns else nullcontext():
+        name = settle_size(out, flags.size)
+        if learns:
+            write_atomically(out / SIZE, name)
+        for step, take in STEPS.items():
+            if step in flags.steps:
+                console.rule(step, characters="═", align="left")
+                take(_plan(flags, step, out, SHORT if flags.short else SIZES[name]))
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Let one process at a time work in the folder of a run."""
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(out)
-    if not lock.take():
-        raise PocketBertError(f"{out}: another process is working there; let it end, or name another --out")
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def settle_size(out: Path, named: str | None) -> Size:
-    """The size of a run: what its folder was begun with, else what is named, else by the hardware.
+def settle_size(out: Path, named: str | None) -> str:
+    """Which size a run has: that which its folder was begun with, else the one named, else by the hardware.
 
     Args:
-        out: folder of the run, which remembers it.
+        out: folder of the run.
         named: by ``--size``.
 
     Raises:
         PocketBertError: the run was begun with another one.
     """
-    path = out / "size"
+    path = out / SIZE
     begun = path.read_text(encoding="utf-8").strip() if path.is_file() else None
-    name = begun or named or default_size()
-    if named and named != name:
+    if named and begun and named != begun:
         raise PocketBertError(f"{out}: was begun with --size {begun}; leave --size out, or name another --out")
-    if begun is None:
-        write_atomically(path, name)
-    return SIZES[name]
+    return begun or named or default_size()
 
 
 def _flags() -> argparse.Namespace:

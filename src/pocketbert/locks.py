@@ -1,9 +1,13 @@
 """A folder to oneself: locks that the system forgets when their process ends, however it ends."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from pocketbert.errors import PocketBertError
 
 NAME = "lock"
 _UNKNOWN = (errno.ENOLCK, errno.ENOTSUP)
@@ -14,7 +18,7 @@ class FolderLock:
     """Keeps other processes out of a folder; on disks that know no locks it keeps nobody out.
 
     Args:
-        folder: is there when the lock is taken.
+        folder: made when the lock is taken, where it is missing.
 
     Attributes:
         path: of the file that is locked.
@@ -33,6 +37,7 @@ class FolderLock:
         """
         if self._lock.is_locked:
             return True
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=-1 if wait else 0)
         except Timeout:
@@ -41,6 +46,23 @@ class FolderLock:
             if error.errno not in _UNKNOWN:
                 raise
         return True
+
+    @contextmanager
+    def held(self, otherwise: str) -> Iterator[None]:
+        """Have it inside the block.
+
+        Args:
+            otherwise: what a person is told where another process has it.
+
+        Raises:
+            PocketBertError: another process has it.
+        """
+        if not self.take():
+            raise PocketBertError(otherwise)
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Let others have it."""

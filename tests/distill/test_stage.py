@@ -1,5 +1,7 @@
 """The folder of a stage, from its first file to its last."""
 
+import errno
+import fcntl
 import json
 import subprocess
 import sys
@@ -102,6 +104,15 @@ def test_who_looked_before_another_one_was_done_is_told(tmp_path, key):
     with pytest.raises(PocketBertError, match=r"has just made this model; run it again|made from other inputs"):
         late.begin()
     assert read_manifest(tmp_path / "m").key == "a"
+
+
+def test_a_disk_that_knows_no_locks_will_do(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    finish(tmp_path / "m")
+    assert StageFolder(tmp_path / "m", "key").done
 
 
 def test_an_unfinished_stage_has_no_manifest(tmp_path):

@@ -54,7 +54,6 @@ class StageFolder:
         with ranks.main_first():
             if not ranks.is_main():
                 return
-            self.work.mkdir(parents=True, exist_ok=True)
             if not self._lock.take():
                 raise PocketBertError(
                     f"{self.folder}: another process is making this model; let it end, or name another output "

@@ -2,8 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,7 +52,10 @@ def tune(recipe: Recipe, *, console: Console | None = None) -> Tuning:
         Interrupted: asked to stop; search again to go on.
     """
     options, axes, learnt = _check(recipe)
-    with _alone(_folder(recipe)):
+    folder = _folder(recipe)
+    refusal = f"{folder}: another process is searching here; let it end, or name another output"
+    # Two would train the same trial; the ranks of one process have the folder by their main one.
+    with FolderLock(folder).held(refusal) if ranks.is_main() else nullcontext():
         search = _open(recipe, options, axes, learnt, console or Console(stderr=True))
         # What is wrong with a stage that all trials share ends the search, and not each of its trials.
         shared = min(axis.stage for axis in search.axes) - 1
@@ -65,26 +67,6 @@ def tune(recipe: Recipe, *, console: Console | None = None) -> Tuning:
 
 def _folder(recipe: Recipe) -> Path:
     return Path(recipe.output or f"runs/{recipe.name}") / FOLDER
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time, with all its ranks, search in a folder: two would train the same trial.
-
-    Raises:
-        PocketBertError: another one does.
-    """
-    if not ranks.is_main():
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(folder)
-    if not lock.take():
-        raise PocketBertError(f"{folder}: another process is searching here; let it end, or name another output")
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @dataclass

@@ -179,7 +179,6 @@ class LocalStore:
         """The work folder, made where it is missing, and its lock."""
         lock = FolderLock(self.work)
         with _explained(self.output):
-            self.work.mkdir(parents=True, exist_ok=True)
             if not lock.take():
                 raise PocketBertError(f"{self.output}: another run writes it just now; wait for its end")
         try:

@@ -128,7 +128,6 @@ def hold(folder: Path, console: Console) -> Iterator[None]:
     if not ranks.is_main():
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(folder)
     if not lock.take():
         console.print(f"{folder}: another run is filling this cache; waiting for it", highlight=False)

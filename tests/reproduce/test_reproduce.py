@@ -1,15 +1,17 @@
 """The reproduction, on a few sentences: from text to the table, gone on with, and never done twice."""
 
 import gc
-import importlib
 import json
 import random
 import shutil
+import sys
 from dataclasses import replace
+from importlib import import_module as module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 import tiny
 from pocketbert import pipeline
@@ -17,21 +19,9 @@ from pocketbert.errors import PocketBertError
 from pocketbert.manifest import read_manifest, write_manifest
 from pocketbert.recipe import Data
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PUBLIC_DATA = ROOT.parent / "shared" / "data"
 STUDENTS = ("minilmv2", "layers")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def found_from_here():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "benchmarks")
-        patch.syspath_prepend(ROOT / "recipes" / "reproduce")
-        yield
-
-
-def module(name):
-    return importlib.import_module(name)
 
 
 def write_sentences(path):
@@ -42,10 +32,25 @@ def write_sentences(path):
 
 
 def test_a_run_keeps_the_size_that_it_was_begun_with(tmp_path):
-    run, sizes = module("run"), module("sizes").SIZES
-    assert run.settle_size(tmp_path, "base") == run.settle_size(tmp_path, None) == sizes["base"]
+    run = module("run")
+    assert run.settle_size(tmp_path / "none", None) == module("sizes").default_size()
+    (tmp_path / "size").write_text("base")
+    assert run.settle_size(tmp_path, "base") == run.settle_size(tmp_path, None) == "base"
     with pytest.raises(PocketBertError, match="was begun with --size base; leave --size out"):
         run.settle_size(tmp_path, "small")
+
+
+def test_a_table_of_nothing_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run.py", "table", "--out", str(tmp_path / "none")])
+    with pytest.raises(PocketBertError, match="no task was learnt by every student yet"):
+        module("run").main()
+    assert not (tmp_path / "none").exists()
+
+
+def test_two_processes_do_not_learn_in_one_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run.py", "teacher", "--out", str(tmp_path)])
+    with FileLock(tmp_path / "lock"), pytest.raises(PocketBertError, match="another process is working there"):
+        module("run").main()
 
 
 def rows_of(folder, pairs):
@@ -199,74 +204,6 @@ def test_a_step_says_which_one_comes_before_it(plan, tmp_path):
     for step, needed in {"general": "teacher", "tasks": "teacher", "table": "tasks"}.items():
         with pytest.raises(PocketBertError, match=f"run the step {needed} first"):
             module("run").STEPS[step](empty)
-
-
-SPREAD = (-0.1, 0.0, 0.1)
-"""How far resamples are off a score."""
-
-
-def lesson_of(name, teacher, student, alone=None):
-    """A lesson of which nothing but scores is known; the majority class has 0.2."""
-    results = module("pocketbert.measure.results")
-    interval = results.Interval(low=0.0, high=1.0)
-    scored = {"teacher": teacher, "student": student, "without_teacher": student if alone is None else alone}
-    scored["majority"] = 0.2
-    compared = results.TaskComparison(
-        name=name, task="classification", examples=9, deciding=["accuracy"], kept=results.Ratio(),
-        kept_above_majority=results.Ratio(), agreement=0.5,
-        models={role: results.ModelScores(metrics={}, score=each, interval=interval) for role, each in scored.items()},
-    )  # fmt: skip
-    draws = {role: [score + off for off in SPREAD] for role, score in scored.items()} | {"majority": [0.2] * 3}
-    return module("lessons").Lesson(
-        setting="", rows="", bases=[], distilled=compared, alone=compared, draws=draws, sizes={}, seconds=0.0
-    )
-
-
-def learnt_of(**scores):
-    """What stands of some tasks, each with the scores of its seeds."""
-    lessons = {
-        module("plan").Unit(name, seed, "layers"): lesson_of(name, *each)
-        for name, seeds in scores.items()
-        for seed, each in enumerate(seeds)
-    }
-    return module("learnt").Learnt(lessons, list(scores), [("layers", "alone"), ("layers", "distilled")])
-
-
-def test_means_are_of_shares_and_as_the_paper_counts_shares_of_means():
-    learnt = learnt_of(CoLA=[(0.1, 0.2)], RTE=[(0.8, 0.4)], WNLI=[(0.6, 0.6)])
-    _, rows = module("tables")._kept_table(learnt)
-    told = {row[0]: row[1:] for row in rows}
-    assert told["GLUE, mean of 2, without CoLA"][0].startswith("75.0 %")  # (1/2 + 1) / 2
-    assert told["GLUE, share of the mean score of 3"][0].startswith("80.0 %")  # 1.2 / 1.5
-    assert told["GLUE, mean of 2, without CoLA"][2:] == ["95.8 %", "–"]  # (59.9 / 69.3 + 56.3 / 53.5) / 2
-    assert told["GLUE, share of the mean score of 3"][2] == "59.7 → 55.8, 93.5 %"
-    assert told["RTE"][2:] == ["69.3 → 59.9, 86.4 %", "–"]
-
-
-def test_a_teacher_that_is_above_the_majority_class_by_chance_is_not_proven():
-    learnt = learnt_of(CoLA=[(0.25, 0.25)], RTE=[(0.35, 0.35)])
-    assert [task for task in learnt.tasks if learnt.is_proven(task)] == ["RTE"]
-
-
-def test_one_seed_that_failed_does_not_make_the_mean_of_a_task():
-    """Shares are of the seeds' means; the mean of the seeds' shares would be 340 % here."""
-    learnt = learnt_of(CoLA=[(0.4, 0.4), (0.02, 0.21), (0.4, 0.4), (0.4, 0.4), (0.4, 0.4)])
-    kept = learnt.kept(("layers", "distilled"), ["CoLA"])
-    assert kept.value == pytest.approx(1.81 / 1.62)
-    assert learnt.teacher("CoLA").deviation == pytest.approx(0.17, abs=0.01)
-
-
-def test_an_interval_covers_rows_and_seeds():
-    one, two = (learnt_of(RTE=seeds).kept(("layers", "distilled"), ["RTE"]) for seeds in (
-        [(0.8, 0.8)], [(0.8, 0.9), (0.8, 0.7)]))  # fmt: skip
-    # The same rows are drawn for both models, so that one seed of the same score is always the same share.
-    assert (one.value, one.interval.low, one.interval.high) == (1.0, 1.0, 1.0)
-    assert two.value == pytest.approx(1.0) and two.interval.low < 1 < two.interval.high
-
-
-def test_what_a_teacher_adds_is_a_difference_with_its_interval():
-    _, rows = module("tables")._gain_table(SimpleNamespace(students=["layers"]), learnt_of(RTE=[(0.8, 0.7, 0.65)]))
-    assert rows[0] == ["RTE", "+5.0 [5.0, 5.0]", "50.0 %", "50.0 %"]
 
 
 def test_qnli_is_split_for_good(tmp_path):
