@@ -71,6 +71,14 @@ class Work:
         return 128
 
     @property
+    def warm_up(self) -> int:
+        """Steps that our trainer takes before a round, for the memory that it keeps is new at its start.
+
+        Blocks of text are alike; rows are not, and all of them are read once.
+        """
+        return min(4, self.steps) if self.kind == "text" else self.steps
+
+    @property
     def losses(self) -> Losses:
         """The weights that both ways share."""
         return MASKED_LM_LOSSES if self.kind == "text" else TASK_LOSSES
@@ -243,7 +251,7 @@ def _our_rounds(work: Work, folder: Path, device: torch.device) -> Iterator[tupl
         watch = _Stopwatch(device)
         trainer.add_callback(watch)
         trainer.train()
-        yield np.diff(watch.ends).tolist(), trainer.precision
+        yield np.diff(watch.ends)[work.warm_up :].tolist(), trainer.precision
         number += 1
 
 
@@ -254,9 +262,9 @@ def our_trainer(
     data: MaskedBlocks | EncodedRows,
     folder: Path,
 ) -> PocketTrainer:
-    """The trainer of a ``distill`` stage with defaults."""
+    """The trainer of a ``distill`` stage with defaults, for the warm-up and one round."""
     task = "masked_lm" if work.kind == "text" else "classification"
-    options = DistillStage(steps=work.steps, batch_size=work.batch_size, learning_rate=RATE, clip=CLIP)
+    options = DistillStage(steps=work.warm_up + work.steps, batch_size=work.batch_size, learning_rate=RATE, clip=CLIP)
     if work.kind == "text":
         options.dropout = 0.0  # as the stage itself does
     folder.mkdir()

@@ -69,8 +69,12 @@ def multiplies_bf16() -> bool:
 
     Measured on processors of each kind: docs/lab-notes.md.
     """
-    flags = _processor_flags()
-    return _AMX_BF16 in flags or (_AVX512_BF16 in flags and "AuthenticAMD" in _listed(("vendor_id",)))
+    return has_amx() or (_AVX512_BF16 in _processor_flags() and "AuthenticAMD" in _listed(("vendor_id",)))
+
+
+def has_amx() -> bool:
+    """Whether the processor has a unit that multiplies tiles of matrices in bf16 (AMX)."""
+    return _AMX_BF16 in _processor_flags()
 
 
 def processor_kind() -> str:

@@ -15,9 +15,12 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 # OpenVINO and NNCF report each import and conversion to a server by this package; where it cannot be had they do not.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-# Threads that spin while they wait for each other lose most of their time where another program wants a core too:
-# a training step on two busy cores ran up to eight times slower (docs/lab-notes.md).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Threads that spin while they wait for each other lose most of their time where another program wants a core too: a
+# training step ran up to eight times slower. Those that fall asleep at once cost a step up to a quarter of its time on
+# an idle machine. So they spin for some microseconds (GNU's OpenMP; others sleep), and then sleep (docs/lab-notes.md).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # Each rank would otherwise be warned that it looks for unused parameters; some heads have them.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 # A container may be granted fewer cores than the machine has; torch would start a thread for each of those.

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import tiny
+from pocketbert.models import training
 from pocketbert.models.projection import accepted_inputs, model_inputs
 from pocketbert.models.training import choose_attention
 
@@ -18,7 +19,7 @@ def test_answers_stay_the_same_and_so_does_what_is_saved(tmp_path, family):
     inputs = model_inputs(batch, accepted_inputs(model))
     before = model(**inputs).logits
     model.save_pretrained(tmp_path / "before")
-    choose_attention(model, torch.device("cpu"))
+    choose_attention(model, torch.device("cpu"), learns=True)
     assert model.config._attn_implementation == "eager"
     assert torch.allclose(model(**inputs).logits, before, atol=1e-5)
     model.save_pretrained(tmp_path / "after")
@@ -26,7 +27,19 @@ def test_answers_stay_the_same_and_so_does_what_is_saved(tmp_path, family):
     assert first == second
 
 
-def test_a_gpu_keeps_its_fused_attention():
-    model = tiny.make_model("bert", "MaskedLM", tiny.make_tokenizer("bert"))
-    choose_attention(model, torch.device("cuda"))
-    assert model.config._attn_implementation == "sdpa"
+@pytest.mark.parametrize(
+    ("family", "device", "learns", "amx", "expected"),
+    [
+        ("bert", "cuda", True, False, "sdpa"),
+        ("bert", "cuda", False, True, "sdpa"),
+        ("bert", "cpu", True, True, "eager"),
+        ("bert", "cpu", False, False, "eager"),
+        ("bert", "cpu", False, True, "sdpa"),
+        ("squeezebert", "cpu", False, True, "eager"),
+    ],
+)
+def test_the_fastest_attention_of_each_device(family, device, learns, amx, expected, monkeypatch):
+    monkeypatch.setattr(training, "has_amx", lambda: amx)
+    model = tiny.make_model(family, "MaskedLM", tiny.make_tokenizer(family))
+    choose_attention(model, torch.device(device), learns)
+    assert model.config._attn_implementation == expected

@@ -1,21 +1,25 @@
 """Signals: what the teacher says about a batch, and no more of it than the losses need."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from pocketbert.distill.cores import Cores
 from pocketbert.distill.losses import TopK
 from pocketbert.models.inside import Attention, Inside, Seen
 from pocketbert.models.projection import Projection, accepted_inputs, model_inputs
 from pocketbert.models.training import choose_attention
 from pocketbert.models.undecoded import Undecoded
 
-CPU_TOKENS = 1024
-"""Tokens that a teacher reads at once on a CPU: what it computes of them stays in the cache (docs/lab-notes.md)."""
+TOKENS_PER_CORE = 384
+"""That a core has to get for a pass of its own to be worth its start (docs/lab-notes.md)."""
 
 
 @dataclass(frozen=True)
@@ -58,30 +62,43 @@ class OnlineSignals:
 
     def __init__(self, teacher: PreTrainedModel, needs: Needs, device: torch.device, dtype: torch.dtype) -> None:
         teacher.eval().requires_grad_(False).to(device=device, dtype=dtype)
-        choose_attention(teacher, device)
-        self._projection = Projection(teacher, needs.inside)
+        choose_attention(teacher, device, learns=False)
+        self._cores = Cores(torch.get_num_threads() if device.type == "cpu" else 1)
+        self._projections = [Projection(each, needs.inside) for each in _copies(teacher, self._cores.count)]
         self._accepted = accepted_inputs(teacher)
         self._needs = needs
 
-    @torch.no_grad()
     def __call__(self, batch: dict[str, Tensor], positions: Tensor | None) -> Signals:
-        """Run the teacher.
+        """Run the teacher, on a CPU with a part of the rows on each core.
 
         Args:
             batch: the student's batch; what the teacher does not take is left out.
             positions: (places,) where logits of a vocabulary are wanted; None for the head of a task.
         """
-        pieces = _pieces(model_inputs(batch, self._accepted), positions)
-        return _join([ask(self._projection, inputs, places, self._needs.logits) for inputs, places in pieces])
+        parts = _parts(model_inputs(batch, self._accepted), positions, self._cores.count)
+        tasks = [
+            partial(self._ask, projection, inputs, places)
+            for projection, (inputs, places) in zip(self._projections, parts, strict=False)
+        ]
+        return _join(self._cores.run(tasks))
+
+    @torch.no_grad()
+    def _ask(self, projection: Projection, inputs: dict[str, Tensor], positions: Tensor | None) -> Signals:
+        return ask(projection, inputs, positions, self._needs.logits)
 
 
-def _pieces(inputs: dict[str, Tensor], positions: Tensor | None) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
-    """Some rows after the other, each with the positions that are in them; all at once where that is faster."""
+def _copies(model: PreTrainedModel, count: int) -> list[PreTrainedModel]:
+    """A model, and copies with the same weights: to look into one, its modules are hooked."""
+    shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    return [model, *(copy.deepcopy(model, dict(shared)) for _ in range(count - 1))]
+
+
+def _parts(
+    inputs: dict[str, Tensor], positions: Tensor | None, count: int
+) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+    """The rows in at most so many parts of like size, one after the other, each with the positions that are in it."""
     rows, tokens = inputs["input_ids"].shape
-    size = max(1, CPU_TOKENS // tokens)
-    if inputs["input_ids"].device.type != "cpu" or size >= rows:
-        yield inputs, positions
-        return
+    size = -(-rows // count) if rows * tokens >= count * TOKENS_PER_CORE else rows
     for start in range(0, rows, size):
         some = {name: values[start : start + size] for name, values in inputs.items()}
         places = None if positions is None else positions - start * tokens

@@ -23,6 +23,7 @@ from pocketbert.data.order import EpochOrder
 from pocketbert.distill import checkpoints, sharding
 from pocketbert.distill.arguments import make_arguments
 from pocketbert.distill.cache.signals import CachedSamples, CachedSignals
+from pocketbert.distill.clipping import clip_in_step
 from pocketbert.distill.control import Control
 from pocketbert.distill.datasets import ROWS, Batch, EncodedRows, MaskedBlocks
 from pocketbert.distill.keeping import KeepingTrainer
@@ -118,7 +119,7 @@ class PocketTrainer(KeepingTrainer):
         self._norm: Tensor | None = None
         self._unlogged = 0
         self._learner = Learner(job.model, job.objective)
-        choose_attention(job.model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        choose_attention(job.model, torch.device("cuda" if torch.cuda.is_available() else "cpu"), learns=True)
         super().__init__(
             model=self._learner,
             args=make_arguments(job.options, len(job.data), self.precision, job.folder),
@@ -254,8 +255,12 @@ class PocketTrainer(KeepingTrainer):
         return sharding.full(norm).to(self.args.device)
 
     def _clip_grad_norm(self, model: nn.Module) -> Tensor:
-        """Remember the norm, which takes a pass over all gradients."""
-        self._norm = super()._clip_grad_norm(model)
+        """Clip, and remember the norm, which takes a pass over all gradients."""
+        if self.args.device.type == "cpu" and not self.is_fsdp_enabled:
+            gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+            self._norm = clip_in_step(gradients, self.args.max_grad_norm, self.optimizer.optimizer)
+        else:
+            self._norm = super()._clip_grad_norm(model)
         return self._norm
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
