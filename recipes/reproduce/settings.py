@@ -52,7 +52,7 @@ TASKS = {
     "QNLI": Setting(QNLI, 3, 3, learning_rate=3e-4, pairs=True),
     "RTE": Setting(RTE, 3, 3, learning_rate=1e-4, pairs=True),
     "WNLI": Setting(WNLI, 3, 3, learning_rate=1e-4, pairs=True),
-    "WNUT-17": Setting(WNUT17, 10, 5, learning_rate=1e-3),
+    "WNUT-17": Setting(WNUT17, 10, 5, learning_rate=3e-4),
     "SNIPS-slots": SETTINGS["SNIPS-slots"],
     "CLINC150": Setting(CLINC150, 10, 10, learning_rate=1e-3, batch_size=64),
     "AG-News": SETTINGS["AG-News"],
