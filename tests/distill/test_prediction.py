@@ -10,7 +10,7 @@ import tiny
 from pocketbert.data.corpus import build_corpus
 from pocketbert.data.order import Position
 from pocketbert.data.records import IGNORED
-from pocketbert.distill import prediction, signals
+from pocketbert.distill import prediction
 from pocketbert.distill.datasets import ROWS, EncodedRows, MaskedBlocks
 from pocketbert.distill.places import find_places
 from pocketbert.distill.prediction import masked_lm_loss, run_model
@@ -155,27 +155,3 @@ def test_signals_are_what_the_teacher_says_in_evaluation(family, needs):
     for layer, states in said.inside.states.items():
         assert torch.allclose(states, full.hidden_states[layer + 1], atol=1e-5)
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
-
-
-@pytest.mark.parametrize("rows", [1, 2, 3])
-@pytest.mark.parametrize("head", ["MaskedLM", "SequenceClassification", "QuestionAnswering"])
-def test_a_teacher_says_of_a_few_rows_at_a_time_what_it_says_of_all(monkeypatch, head, rows):
-    needs = Needs(logits=True, inside=Inside(frozenset({EMBEDDINGS, 0, 1}), frozenset({1})))
-    ask = OnlineSignals(tiny.make_model("bert", head, TOKENIZER), needs, torch.device("cpu"), torch.float32)
-    batch = dict(TOKENIZER(TEXTS, padding=True, return_tensors="pt"))
-    # The third row has no place that is looked at.
-    tokens = batch["input_ids"].shape[1]
-    positions = torch.tensor([1, tokens + 2, tokens + 4, 3 * tokens]) if head == "MaskedLM" else None
-    whole = ask(batch, positions)
-    seen = []
-    take = signals.ask
-    monkeypatch.setattr(signals, "ask", lambda *parts: seen.append(len(parts[1]["input_ids"])) or take(*parts))
-    monkeypatch.setattr(signals, "CPU_TOKENS", rows * tokens)
-    parts = ask(batch, positions)
-    assert max(seen) == rows and sum(seen) == len(TEXTS)
-    logits = [said.logits.decode() if head == "MaskedLM" else said.logits for said in (whole, parts)]
-    assert logits[0].shape == logits[1].shape and torch.allclose(*logits, atol=1e-5)
-    for layer, states in whole.inside.states.items():
-        assert torch.allclose(states, parts.inside.states[layer], atol=1e-5)
-    for one, other in zip(whole.inside.attention[1], parts.inside.attention[1], strict=True):
-        assert torch.allclose(one, other, atol=1e-5)

@@ -48,6 +48,13 @@ def test_answers_to_a_task_and_what_is_inside(family, threads, batch, monkeypatc
     check_inside(alone.inside, both.inside)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_starts_and_ends_of_answers(threads, batch, monkeypatch):
+    alone, both = (asked("bert", "QuestionAnswering", count, monkeypatch)(batch, None) for count in (1, threads))
+    assert both.logits.shape == (ROWS, TOKENS, 2)
+    assert close(alone.logits, both.logits)
+
+
 @pytest.mark.parametrize("places", [[0, 8, 13, 40, 41, 62], [3], [62]])
 def test_places_of_a_masked_language_model_are_found_in_their_parts(places, batch, monkeypatch):
     positions = torch.tensor(places)

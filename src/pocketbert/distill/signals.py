@@ -98,7 +98,10 @@ def _parts(
 ) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
     """The rows in at most so many parts of like size, one after the other, each with the positions that are in it."""
     rows, tokens = inputs["input_ids"].shape
-    size = -(-rows // count) if rows * tokens >= count * TOKENS_PER_CORE else rows
+    if count == 1 or rows * tokens < count * TOKENS_PER_CORE:
+        yield inputs, positions
+        return
+    size = -(-rows // count)
     for start in range(0, rows, size):
         some = {name: values[start : start + size] for name, values in inputs.items()}
         places = None if positions is None else positions - start * tokens
