@@ -3,9 +3,9 @@ r"""A distillation step against the original recipe's: BERT-base teaches DistilB
     python benchmarks/train_step.py --rounds 3
 
 On text, 16 blocks of 128 tokens a step; and on the rows of SST-2, 32 a step; on a GPU, 256 of each. Both ways run in
-processes of their own and take turns, round by round of the same work. Printed with it: the share of the fastest matrix
-product of this device that ours reaches, the peak of memory, and the losses, in which both ways have to agree. The
-goals, and with them the headline, are for CPUs.
+processes of their own and take turns, warmed up, round by round of the same work. Printed with it: the share of the
+fastest matrix product of this device that ours reaches, the peak of memory, and the losses, in which both ways have to
+agree. The goals, and with them the headline, are for CPUs.
 """
 
 import argparse

@@ -13,8 +13,7 @@ def find_chromium() -> str:
     """The program; the test skips where there is none."""
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if not found:
-        # A browser is no Python package, so that no installation of this project can bring it.
-        pytest.skip(reason="there is no Chromium on this machine to open the page with")
+        pytest.skip("there is no Chromium to open the page with")  # no Python package brings a browser
     return found
 
 
@@ -29,6 +28,5 @@ def need_node_modules() -> Path:
     """The folder of the npm packages; the test skips where there is none."""
     folder = find_node_modules()
     if folder is None:
-        # They come from the registry of npm, which `make test` does not reach for: tests need no network.
-        pytest.skip(reason="the npm packages are not ours to ship: POCKETBERT_NODE_MODULES names no folder with them")
+        pytest.skip("POCKETBERT_NODE_MODULES names no npm packages")  # npm's registry: tests need no network
     return folder

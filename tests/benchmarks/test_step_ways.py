@@ -16,8 +16,7 @@ SMALL = {"batch_size": 2, "steps": 2, "width": 64, "layers": (2, 1)}
 def step_ways():
     module = importlib.import_module("step_ways")
     if not (module.VOCABULARY.is_file() and module.SST2.is_file()):
-        # The benchmark's vocabulary and rows are published by others, and a newcomer's clone has neither.
-        pytest.skip(reason="the public data is not ours to ship: a clone without it has to pass its tests too")
+        pytest.skip("there is no public data beside the project")  # not ours to ship: a clone has to pass without it
     return module
 
 

@@ -1,6 +1,7 @@
 """Work on all cores at once: the answers in order, and torch's threads as they were."""
 
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -60,3 +61,17 @@ def test_an_error_reaches_the_caller_and_the_cores_work_on(place):
         cores.run(tasks)
     assert torch.get_num_threads() == 4
     assert cores.run([lambda: 1, lambda: 2]) == [1, 2]
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_nothing_runs_on_behind_an_error():
+    """The tasks of the next call may work on the same models."""
+    done = []
+
+    def slow():
+        time.sleep(0.3)
+        done.append(True)
+
+    with pytest.raises(ZeroDivisionError):
+        Cores(2).run([lambda: 1 / 0, slow])
+    assert done

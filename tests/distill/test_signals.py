@@ -21,10 +21,17 @@ def batch():
     return {"input_ids": torch.randint(5, 20, (ROWS, TOKENS)), "attention_mask": mask}
 
 
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 def asked(family, head, threads, monkeypatch, per_core=1):
     """A teacher on so many threads, each worth its start."""
     monkeypatch.setattr(signals, "TOKENS_PER_CORE", per_core)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    torch.set_num_threads(threads)
     tokenizer = tiny.make_tokenizer(family)
     return OnlineSignals(tiny.make_model(family, head, tokenizer), Needs(True, WANTED), CPU, torch.float32)
 
@@ -73,8 +80,11 @@ def test_few_tokens_are_read_by_one_pass_on_all_cores(batch, monkeypatch):
     assert tasks == [2, 1]
 
 
-def test_copies_share_their_weights(monkeypatch):
+def test_copies_are_made_when_they_are_needed_and_share_their_weights(batch, monkeypatch):
     teacher = asked("bert", "SequenceClassification", 3, monkeypatch)
+    assert len(teacher._projections) == 1
+    for _ in range(2):
+        teacher(batch, None)
     first, *others = (projection._model for projection in teacher._projections)
     assert len(others) == 2
     for other in others:

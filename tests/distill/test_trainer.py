@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import tiny
 from pocketbert.data.order import Position
 from pocketbert.data.records import IGNORED
+from pocketbert.distill import trainer as trainer_module
 from pocketbert.distill.places import COUNTED
 from pocketbert.distill.trainer import PocketTrainer, train
 from pocketbert.errors import Interrupted, TrainingError
@@ -111,6 +112,21 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path, clip):
         train(job)
     assert all(torch.isfinite(value).all() for value in job.model.state_dict().values())
     assert (tmp_path / "checkpoint-4").is_dir()
+
+
+@pytest.mark.parametrize("clip", [1e-3, 1e3])
+def test_a_step_reads_gradients_no_longer_than_the_limit(tmp_path, clip):
+    trainer = PocketTrainer(jobs.masked_lm_job(tmp_path, MASKED_LM, batch_size=4, steps=1, clip=clip, precision="fp32"))
+    norms = []
+    clip_in_step = trainer_module.clip_in_step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer_module, "clip_in_step", lambda *a: norms.append(clip_in_step(*a)) or norms[-1])
+        trainer.train()
+    # After one step AdamW's first moment is what it read, times what is left of 1 by its decay.
+    moments = [state["exp_avg"] for state in trainer.optimizer.state.values()]
+    read = torch.nn.utils.get_total_norm(moments) / (1 - trainer.args.adam_beta1)
+    assert read.item() == pytest.approx(min(clip, norms[0].item()), rel=1e-3)
+    assert 1e-3 < norms[0].item() < 1e3
 
 
 def test_a_run_that_never_was_finite_has_no_checkpoint(tmp_path):

@@ -47,6 +47,8 @@ def make_arguments(options: Training, samples: int, precision: str, folder: Path
         max_steps=UNBOUNDED if options.budget else count_steps(options, samples),
         bf16=precision == "bf16",
         fp16=precision == "fp16",
+        # Clipping leaves the scaling of gradients to it (``clipping``).
+        optim="adamw_torch_fused",
         use_cpu=not cuda,
         seed=options.seed,
         logging_steps=10,

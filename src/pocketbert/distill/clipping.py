@@ -11,7 +11,7 @@ def clip_in_step(gradients: Iterable[Tensor], limit: float, optimizer: Optimizer
     """Have a fused optimiser clip what it reads in its next step.
 
     Args:
-        gradients: of all weights, whole and on a CPU, where this saves a third of what follows the backward pass.
+        gradients: of all weights, whole and on a CPU, where this saves a quarter of what follows the backward pass.
         limit: of the norm of all of them together.
         optimizer: fused; it divides each gradient by its ``grad_scale``, which is there for gradients of a scaled loss.
 

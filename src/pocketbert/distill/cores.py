@@ -7,7 +7,7 @@ for each core waits once (docs/lab-notes.md).
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ class Cores:
         self._others: ThreadPoolExecutor | None = None
 
     def run(self, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
-        """What each task gives, in their order.
+        """What each task gives, in their order; none of them still runs then, even where one has failed.
 
         The first runs in the caller's thread: one that slept meanwhile would find its core, and what is in its
         caches, taken.
@@ -41,8 +41,11 @@ class Cores:
             return [first()]
         self._others = self._others or self._start()
         waiting = [self._others.submit(task) for task in others]
-        with _threads_of_torch(self._share()):
-            found = first()
+        try:
+            with torch_threads(self._share()):
+                found = first()
+        finally:
+            wait(waiting)
         return [found, *(task.result() for task in waiting)]
 
     def _share(self) -> int:
@@ -58,7 +61,7 @@ class Cores:
             everyone.wait()
 
         # What one thread sets for itself holds for those that torch meets later, too: this one sets it back.
-        with _threads_of_torch(torch.get_num_threads()):
+        with torch_threads(torch.get_num_threads()):
             for _ in range(self.count - 1):
                 pool.submit(settle)
             everyone.wait()
@@ -66,7 +69,8 @@ class Cores:
 
 
 @contextmanager
-def _threads_of_torch(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """So many threads for each operation of torch inside the block, and as many as before after it."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -64,7 +64,8 @@ class OnlineSignals:
         teacher.eval().requires_grad_(False).to(device=device, dtype=dtype)
         choose_attention(teacher, device, learns=False)
         self._cores = Cores(torch.get_num_threads() if device.type == "cpu" else 1)
-        self._projections = [Projection(each, needs.inside) for each in _copies(teacher, self._cores.count)]
+        self._teacher = teacher
+        self._projections = [Projection(teacher, needs.inside)]
         self._accepted = accepted_inputs(teacher)
         self._needs = needs
 
@@ -75,7 +76,10 @@ class OnlineSignals:
             batch: the student's batch; what the teacher does not take is left out.
             positions: (places,) where logits of a vocabulary are wanted; None for the head of a task.
         """
-        parts = _parts(model_inputs(batch, self._accepted), positions, self._cores.count)
+        parts = list(_parts(model_inputs(batch, self._accepted), positions, self._cores.count))
+        # To look into a model its modules are hooked, so that each core needs its own.
+        while len(self._projections) < len(parts):
+            self._projections.append(Projection(_copy(self._teacher), self._needs.inside))
         tasks = [
             partial(self._ask, projection, inputs, places)
             for projection, (inputs, places) in zip(self._projections, parts, strict=False)
@@ -87,10 +91,9 @@ class OnlineSignals:
         return ask(projection, inputs, positions, self._needs.logits)
 
 
-def _copies(model: PreTrainedModel, count: int) -> list[PreTrainedModel]:
-    """A model, and copies with the same weights: to look into one, its modules are hooked."""
-    shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
-    return [model, *(copy.deepcopy(model, dict(shared)) for _ in range(count - 1))]
+def _copy(model: PreTrainedModel) -> PreTrainedModel:
+    """Modules of its own, and the same weights."""
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())})
 
 
 def _parts(

@@ -6,8 +6,7 @@ exported files run.
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from pocketbert.distill.cores import torch_threads
 from pocketbert.distill.rows import targets
 from pocketbert.engines.exported import is_exported, model_folder, open_file
 from pocketbert.errors import PocketBertError
@@ -92,7 +92,7 @@ def bench(
     console = console or Console(stderr=True)
     counts = sorted(set(threads or (1, granted_cores())))
     _check_bounds(counts, seconds)
-    with _torch_threads(_checked(counts, "threads")[-1]):
+    with torch_threads(_checked(counts, "threads")[-1]):
         opened = _open_all(references, data)
         shapes = Shapes(_settle_lengths(opened, lengths), _checked(sorted(set(batch_sizes)), "batch_sizes"))
         scored, sample, notes = _score(opened, data, console) if data else _score_nothing(opened, shapes)
@@ -215,16 +215,6 @@ def _with_threads(models: Models, count: int) -> dict[str, OpenModel]:
         reference: replace(model, engine=open_file(Path(reference), count)) if is_exported(reference) else model
         for reference, model in models.items()
     }
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _collect(models: Models, reference: str, timed: _Timed, scored: TaskComparison | None) -> BenchedModel:
